@@ -1,0 +1,95 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+FORMAT = 1
+TEMPORARY = ".colab-remote-partial-"
+
+
+class NewerFormat(ValueError):
+    """A JSON file was written by a newer version; it is left as it is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"`{path}` was written by a newer colab-remote")
+
+
+class WholeFile:
+    """A file that appears at `path` complete when the `with` block ends, and not at all if it raises.
+
+    The bytes go to a temporary file in the same folder; it is flushed to the disk, renamed over `path`, and
+    the folder is flushed too, so that a power cut leaves the old file or the new one.
+    """
+
+    def __init__(self, path: Path, mode: int = 0o600, mtime_ns: int | None = None) -> None:
+        self.path, self.mode, self.mtime_ns = path, mode, mtime_ns
+
+    def __enter__(self) -> BinaryIO:
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=str(self.path.parent))
+        self.temporary = Path(name)
+        self.file = os.fdopen(handle, "wb")
+        return self.file
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self.file.close()
+            self.temporary.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        os.chmod(self.temporary, self.mode)
+        if self.mtime_ns is not None:
+            os.utime(self.temporary, ns=(self.mtime_ns, self.mtime_ns))
+        os.replace(self.temporary, self.path)
+        flush_folder(self.path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring a folder's entries to the disk. Windows has no such call and orders renames itself."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o600, mtime_ns: int | None = None) -> None:
+    """Put `data` at `path`, whole or not at all; `mtime_ns` in nanoseconds, now when None."""
+    with WholeFile(path, mode, mtime_ns) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: dict[str, Any], mode: int = 0o600) -> None:
+    """Write one of our records: readable by a person, with its format's number."""
+    text = json.dumps({"format": FORMAT, **value}, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "surrogateescape"), mode)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The record at `path`. Raises NewerFormat, FileNotFoundError, or ValueError when it is no record."""
+    value = json.loads(path.read_text("utf-8", "surrogateescape"))
+    if not isinstance(value, dict):
+        raise ValueError(f"`{path}` holds no record")
+    if not isinstance(value.get("format"), int):
+        raise ValueError(f"`{path}` does not say its format")
+    if value["format"] > FORMAT:
+        raise NewerFormat(path)
+    return value

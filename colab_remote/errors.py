@@ -1,0 +1,64 @@
+"""All that may reach a user. Each class is one exit code of the contract."""
+
+from __future__ import annotations
+
+
+class ColabRemoteError(Exception):
+    """What happened and to what (`message`), and what to do next (`hint`, may be empty)."""
+
+    code = "failed"
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Refused(ColabRemoteError):
+    """Wrong usage, or refused to be safe."""
+
+    code = "refused"
+    exit_code = 2
+
+
+class Conflicts(ColabRemoteError):
+    """Files changed on both sides."""
+
+    code = "conflicts"
+    exit_code = 3
+
+
+class Unreachable(ColabRemoteError):
+    """The runtime cannot be reached."""
+
+    code = "unreachable"
+    exit_code = 4
+
+
+class WrongRuntime(ColabRemoteError):
+    """The runtime is not the one that was pinned."""
+
+    code = "wrong-runtime"
+    exit_code = 5
+
+
+class ProviderRefused(ColabRemoteError):
+    """The tunnel's provider said no."""
+
+    code = "provider-refused"
+    exit_code = 6
+
+
+class NotStarted(ColabRemoteError):
+    """We failed before the job began."""
+
+    code = "not-started"
+    exit_code = 125
+
+
+class ContactLost(ColabRemoteError):
+    """Contact was lost for good; a job may still be running."""
+
+    code = "contact-lost"
+    exit_code = 255
