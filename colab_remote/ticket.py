@@ -60,14 +60,18 @@ def parse_ticket(text: str) -> Ticket:
         raise Refused(f"this is no ticket: {error}", _HINT) from None
     if parts.scheme not in ("ssh", "wss", "ws", "colab"):
         raise Refused("a ticket begins with `ssh://`, `wss://` or `colab:`", _HINT)
-    ticket = _colab_ticket(parts.path, parts.fragment) if parts.scheme == "colab" else Ticket(
-        scheme=parts.scheme,
-        user=parts.username or "",
-        host=parts.hostname or "",
-        port=port,
-        workdir=unquote(parts.path, errors="surrogateescape") or "/",
-        fingerprint=parts.fragment,
-        via=_via(parts.query),
+    ticket = (
+        _colab_ticket(parts.path, parts.fragment)
+        if parts.scheme == "colab"
+        else Ticket(
+            scheme=parts.scheme,
+            user=parts.username or "",
+            host=parts.hostname or "",
+            port=port,
+            workdir=unquote(parts.path, errors="surrogateescape") or "/",
+            fingerprint=parts.fragment,
+            via=_via(parts.query),
+        )
     )
     _check(ticket)
     return ticket

@@ -1,0 +1,96 @@
+"""The command line: the only place that prints or exits."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from colab_remote.cli.output import Output
+from colab_remote.errors import ColabRemoteError, Refused
+
+# Name -> (module of colab_remote.cli, what `--help` says). A module is imported when its command runs, so that
+# none pays for another's imports; a test holds these lines equal to the commands' own.
+COMMANDS = {
+    "launch": ("runtime", "Make this machine a runtime: start sshd and a tunnel, print the ticket."),
+    "shutdown": ("runtime", "Stop what `launch` started here."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and lines without importing them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names in the order people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"colab_remote.cli.{COMMANDS[name][0]}")
+        command = getattr(module, name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' list from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="colab-remote", message="%(version)s")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for a runtime.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but results and errors.")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.pass_obj
+def cli(output: Output, timeout: float | None, quiet: bool, debug: bool) -> None:
+    """One cell in Google Colab, then your laptop has a GPU."""
+    output.timeout, output.quiet, output.debug = timeout, quiet, debug
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with the contract's code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console that cannot show a letter must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run one command and return its exit code; errors are printed."""
+    output = Output()
+    try:
+        code = cli.main(arguments, prog_name="colab-remote", standalone_mode=False, obj=output)
+        return code if isinstance(code, int) else 0
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted; what is still buffered must not complain when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except click.ClickException as error:
+        failure: ColabRemoteError = Refused(error.format_message(), _usage_hint(error))
+    except ColabRemoteError as error:
+        failure = error
+    except Exception as error:
+        if output.debug:
+            raise
+        failure = ColabRemoteError(
+            f"a defect in colab-remote: {type(error).__name__}: {error}",
+            "run it again with `colab-remote --debug` and report what it prints",
+        )
+    output.fail(failure)
+    return failure.exit_code
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"`{context.command_path} --help` shows how it is used" if context else ""

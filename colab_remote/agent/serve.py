@@ -1,0 +1,153 @@
+"""One conversation: calls come in on stdin, answers go out on stdout, one at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from colab_remote.both.protocol import (
+    Frame,
+    Garbled,
+    Kind,
+    Refusal,
+    Tally,
+    chunked,
+    pack_data,
+    pack_json,
+    read_frame,
+)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Hangup(Exception):
+    """The laptop is gone; nobody waits for an answer."""
+
+
+class Wire:
+    """The conversation's two file descriptors, with the buffer that lets `select` be trusted."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self._source, self._sink = source, sink
+        self._buffer = bytearray()
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes, fewer only at the end of file."""
+        while len(self._buffer) < count:
+            piece = os.read(self._source, max(count - len(self._buffer), 1 << 16))
+            if not piece:
+                break
+            self._buffer += piece
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return data
+
+    def frame(self) -> Frame | None:
+        """The next frame, None when the laptop has closed its side."""
+        return read_frame(self.read)
+
+    def ready(self, seconds: float) -> bool:
+        """Whether bytes (or the end of file) are there within `seconds`."""
+        return bool(self._buffer) or bool(select.select([self._source], [], [], seconds)[0])
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises Hangup."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._sink, view) :]
+        except BrokenPipeError:
+            raise Hangup from None
+
+
+class Call:
+    """One request being answered: what a method sees of the conversation."""
+
+    def __init__(self, wire: Wire, request: int, method: str, arguments: dict[str, Any]) -> None:
+        self.method, self.arguments = method, arguments
+        self._wire, self._request, self._sent = wire, request, Tally()
+
+    def body(self) -> Iterator[bytes]:
+        """The DATA that follows the call, checked against its END. Raises Hangup where it is cut off."""
+        tally = Tally()
+        while True:
+            frame = self._wire.frame()
+            if frame is None or frame.kind is Kind.CANCEL:
+                raise Hangup
+            if frame.kind is Kind.END:
+                tally.check(frame.json())
+                return
+            tally.add(frame.payload)
+            yield frame.payload
+
+    def send(self, pieces: Iterable[bytes]) -> None:
+        """Answer with DATA."""
+        for chunk in chunked(pieces):
+            self._sent.add(chunk)
+            self._wire.write(pack_data(self._request, chunk))
+
+    def event(self, value: dict[str, Any]) -> None:
+        """Tell the laptop something before the answer ends."""
+        self._wire.write(pack_json(Kind.EVENT, self._request, value))
+
+    def cancelled(self, wait: float) -> bool:
+        """Whether the laptop has cancelled this call or hung up, waiting up to `wait` seconds for it.
+
+        For methods that follow something: they call it between two looks.
+        """
+        deadline = time.monotonic() + wait
+        while self._wire.ready(max(0.0, deadline - time.monotonic())):
+            frame = self._wire.frame()
+            if frame is None:
+                raise Hangup
+            if frame.kind is Kind.CANCEL and frame.request == self._request:
+                return True
+        return False
+
+    def end(self, result: dict[str, Any]) -> None:
+        """Close the answer."""
+        self._wire.write(pack_json(Kind.END, self._request, {**result, **self._sent.facts()}))
+
+    def fail(self, refusal: Refusal) -> None:
+        """Close the answer with a sentence."""
+        error = {"code": refusal.code, "message": refusal.message, "hint": refusal.hint}
+        self._wire.write(pack_json(Kind.ERROR, self._request, error))
+
+
+Method = Callable[[Call], dict[str, Any]]
+
+
+def serve(wire: Wire, greeting: str, methods: dict[str, Method]) -> None:
+    """Greet, then answer calls until the laptop closes its side."""
+    wire.write(f"{greeting}\n".encode())
+    try:
+        while True:
+            frame = wire.frame()
+            if frame is None:
+                return
+            if frame.kind is Kind.CALL:
+                _answer(wire, frame, methods)
+    except (Hangup, Garbled):
+        return
+
+
+def _answer(wire: Wire, frame: Frame, methods: dict[str, Method]) -> None:
+    asked = frame.json()
+    call = Call(wire, frame.request, asked["method"], asked["arguments"])
+    try:
+        call.end(methods[call.method](call))
+    except Refusal as refusal:
+        call.fail(refusal)
+    except OSError as error:
+        call.fail(_sentence(error))
+
+
+def _sentence(error: OSError) -> Refusal:
+    where = f" at `{error.filename}`" if error.filename else ""
+    if error.errno in _FULL:
+        return Refusal("failed", f"the runtime's disk is full{where}", "free some space there, then run it again")
+    return Refusal("failed", f"the runtime refused: {error.strerror or type(error).__name__}{where}")

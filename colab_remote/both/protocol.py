@@ -1,0 +1,157 @@
+"""Frames between laptop and agent: u32 length, u8 type, u32 request, payload.
+
+CALL, END, ERROR and EVENT carry JSON; DATA carries raw bytes, or deflated ones where a bit of the type says
+so. Every answer ends in END, which counts and digests its DATA, or in ERROR; an end of file before that is
+lost contact, because a killed connection looks like a clean end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+GREETING = "colab-remote-agent 1"
+LARGEST = 1 << 20  # bytes of one payload, as it travels and inflated
+CHUNK = 1 << 18
+DEFLATED = 0x80
+_HEADER = struct.Struct("!IBI")
+_SAMPLE = 4096
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    CALL = 1
+    DATA = 2
+    END = 3
+    ERROR = 4
+    CREDIT = 5
+    CANCEL = 6
+    EVENT = 7
+
+
+class Frame(NamedTuple):
+    """One frame, its DATA inflated."""
+
+    kind: Kind
+    request: int
+    payload: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The payload as a JSON object. Raises Garbled."""
+        try:
+            value = json.loads(self.payload)
+        except ValueError:
+            raise Garbled("a frame holds no JSON") from None
+        if not isinstance(value, dict):
+            raise Garbled("a frame holds no JSON object")
+        return value
+
+
+class Garbled(ValueError):
+    """The other end does not speak this protocol; the conversation is over."""
+
+
+class Refusal(Exception):
+    """The agent's answer is a sentence: `code` is that of one of the laptop's errors."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+class Tally:
+    """Counts and digests the DATA of one answer or body, for its END."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def add(self, data: bytes) -> None:
+        """Take in the next piece."""
+        self.bytes += len(data)
+        self._digest.update(data)
+
+    def facts(self) -> dict[str, Any]:
+        """What END says about the DATA before it."""
+        return {"bytes": self.bytes, "digest": self._digest.hexdigest()}
+
+    def check(self, end: dict[str, Any]) -> None:
+        """Raise Garbled unless `end` tells of exactly what was added."""
+        if {name: end.get(name) for name in ("bytes", "digest")} != self.facts():
+            raise Garbled("what arrived is not what was sent")
+
+
+def pack(kind: Kind, request: int, payload: bytes = b"") -> bytes:
+    """A frame's bytes."""
+    return _HEADER.pack(len(payload), kind, request) + payload
+
+
+def pack_json(kind: Kind, request: int, value: dict[str, Any]) -> bytes:
+    """A frame's bytes with `value` as its payload. Raises Garbled for one that is too large."""
+    payload = json.dumps(value, separators=(",", ":")).encode("ascii")
+    if len(payload) > LARGEST:
+        raise Garbled(f"{len(payload)} bytes of JSON do not fit one frame")
+    return pack(kind, request, payload)
+
+
+def pack_data(request: int, data: bytes) -> bytes:
+    """A DATA frame with up to LARGEST bytes, deflated where that makes it smaller."""
+    squeezed = zlib.compress(data, 1) if _worth_deflating(data) else data
+    if len(squeezed) >= len(data):
+        return pack(Kind.DATA, request, data)
+    return _HEADER.pack(len(squeezed), Kind.DATA | DEFLATED, request) + squeezed
+
+
+def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of CHUNK, so that small files share a frame and large ones fit."""
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece
+        while len(waiting) >= CHUNK:
+            yield bytes(waiting[:CHUNK])
+            del waiting[:CHUNK]
+    if waiting:
+        yield bytes(waiting)
+
+
+def read_frame(read: Callable[[int], bytes]) -> Frame | None:
+    """The next frame through `read(n)`, which gives n bytes, or fewer at the end of file; None at its end."""
+    header = read(_HEADER.size)
+    if not header:
+        return None
+    if len(header) < _HEADER.size:
+        raise Garbled("a frame was cut off")
+    length, kind, request = _HEADER.unpack(header)
+    if length > LARGEST:
+        raise Garbled(f"a frame of {length} bytes is too large")
+    payload = read(length)
+    if len(payload) < length:
+        raise Garbled("a frame was cut off")
+    if kind == Kind.DATA | DEFLATED:
+        return Frame(Kind.DATA, request, _inflate(payload))
+    try:
+        return Frame(Kind(kind), request, payload)
+    except ValueError:
+        raise Garbled(f"frames of type {kind} are unknown") from None
+
+
+def _worth_deflating(data: bytes) -> bool:
+    sample = data[:_SAMPLE]
+    return len(zlib.compress(sample, 1)) < 0.9 * len(sample)
+
+
+def _inflate(payload: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        data = inflater.decompress(payload, LARGEST)
+    except zlib.error:
+        raise Garbled("a deflated frame is damaged") from None
+    if not inflater.eof or inflater.unconsumed_tail:
+        raise Garbled("a deflated frame is damaged or too large")
+    return data

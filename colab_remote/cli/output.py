@@ -1,0 +1,75 @@
+"""What reaches the terminal: data on stdout, everything said about it on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from colab_remote.errors import ColabRemoteError
+
+SCHEMA = 1
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Output:
+    """How this run prints, and the global options that say so."""
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    timeout: float | None = None
+
+    def report(self, document: dict[str, Any], lines: Iterable[str]) -> None:
+        """Print what a command found: one JSON document with --json, else the lines."""
+        if self.json:
+            print(json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False), flush=True)
+            return
+        for line in lines:
+            print(line, flush=True)
+
+    def say(self, text: str) -> None:
+        """Tell the person what happens, on stderr; silent with --quiet."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def fail(self, error: ColabRemoteError) -> None:
+        """Print an error and what to do next, on stdout too where a program reads."""
+        if self.json:
+            facts = {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_code}
+            self.report({"error": facts}, ())
+        if self.debug:
+            traceback.print_exception(error)
+        print(f"error: {visible(error.message)}", file=sys.stderr)
+        if error.hint:
+            print(f"\nhint: {visible(error.hint)}", file=sys.stderr, flush=True)
+
+
+def output() -> Output:
+    """The running command's Output."""
+    found = click.get_current_context().find_root().obj
+    assert isinstance(found, Output)
+    return found
+
+
+def reports(command: Command) -> Command:
+    """Give a command `--json`."""
+
+    def choose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        context.find_root().obj.json |= value
+
+    option = click.option(
+        "--json", is_flag=True, expose_value=False, callback=choose, is_eager=True, help="One JSON document on stdout."
+    )
+    return option(command)
+
+
+def visible(text: str) -> str:
+    """`text` with its control characters shown, line ends and tabs apart: what others named may hold any."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)

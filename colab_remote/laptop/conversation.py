@@ -1,0 +1,145 @@
+"""The laptop's half of a conversation with an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from colab_remote.both.protocol import (
+    Frame,
+    Garbled,
+    Kind,
+    Tally,
+    chunked,
+    pack,
+    pack_data,
+    pack_json,
+    read_frame,
+)
+from colab_remote.errors import ColabRemoteError, Conflicts, NotStarted, Refused, Unreachable
+
+_ERRORS: dict[str, type[ColabRemoteError]] = {
+    kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
+}
+
+
+class Stream(Protocol):
+    """What a conversation needs of a connection: a socket has it, and paramiko's channel."""
+
+    def recv(self, count: int, /) -> bytes:
+        """Up to `count` bytes, none at the end of file."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of `data`."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: what END said, and the DATA before it."""
+
+    result: dict[str, Any]
+    data: bytes
+
+
+class Exchange:
+    """One call and its answer: iterate over DATA (bytes) and EVENTs (dicts), then read `result`."""
+
+    def __init__(self, conversation: Conversation, request: int) -> None:
+        self._conversation, self._request = conversation, request
+        self.result: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[bytes | dict[str, Any]]:
+        tally = Tally()
+        while True:
+            frame = self._conversation.next_frame(self._request)
+            if frame.kind is Kind.DATA:
+                tally.add(frame.payload)
+                yield frame.payload
+            elif frame.kind is Kind.EVENT:
+                yield frame.json()
+            elif frame.kind is Kind.END:
+                self.result = frame.json()
+                tally.check(self.result)
+                return
+            elif frame.kind is Kind.ERROR:
+                raise _error(frame.json())
+
+    def cancel(self) -> None:
+        """Ask the agent to end this answer early; it still ends with END."""
+        self._conversation.send(pack(Kind.CANCEL, self._request))
+
+
+class Conversation:
+    """Calls to one agent, answered in the order they were made. Raises Unreachable when contact is lost."""
+
+    def __init__(self, stream: Stream, host: str) -> None:
+        self._stream, self.host = stream, host
+        self._requests = 0
+        self._buffer = bytearray()
+
+    def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
+        """Call, and wait for the whole answer."""
+        exchange = self.start(method, body, **arguments)
+        data = b"".join(piece for piece in exchange if isinstance(piece, bytes))
+        return Reply(exchange.result, data)
+
+    def start(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Exchange:
+        """Call, with `body` as the DATA after it where the method takes one; several may be under way."""
+        self._requests += 1
+        request = self._requests
+        self.send(pack_json(Kind.CALL, request, {"method": method, "arguments": arguments}))
+        if body is not None:
+            tally = Tally()
+            for chunk in chunked(body):
+                tally.add(chunk)
+                self.send(pack_data(request, chunk))
+            self.send(pack_json(Kind.END, request, tally.facts()))
+        return Exchange(self, request)
+
+    def send(self, data: bytes) -> None:
+        """Send a frame's bytes."""
+        try:
+            self._stream.sendall(data)
+        except OSError as error:
+            raise self._lost() from error
+
+    def next_frame(self, request: int) -> Frame:
+        """The next frame that answers `request`; what is left of earlier answers is passed over."""
+        while True:
+            try:
+                frame = read_frame(self._read)
+            except (OSError, Garbled) as error:
+                raise self._lost() from error
+            if frame is None:
+                raise self._lost()
+            if frame.request == request:
+                return frame
+
+    def close(self) -> None:
+        """Hang up; the agent ends."""
+        self._stream.close()
+
+    def _read(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            piece = self._stream.recv(1 << 18)
+            if not piece:
+                break
+            self._buffer += piece
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return data
+
+    def _lost(self) -> Unreachable:
+        return Unreachable(
+            f"contact with `{self.host}` was lost before its answer was complete",
+            "run the command again; `colab-remote list` shows whether the runtime answers",
+        )
+
+
+def _error(said: dict[str, Any]) -> ColabRemoteError:
+    kind = _ERRORS.get(str(said.get("code")), ColabRemoteError)
+    return kind(str(said.get("message")), str(said.get("hint", "")))
