@@ -19,6 +19,7 @@ from colab_remote.errors import ColabRemoteError, Refused
 COMMANDS = {
     "launch": ("runtime", "Make this machine a runtime: start sshd and a tunnel, print the ticket."),
     "shutdown": ("runtime", "Stop what `launch` started here."),
+    "demo": ("demo", "The whole way on this machine, no account needed."),
 }
 
 
