@@ -1,0 +1,72 @@
+"""What every command shares: help, errors, exit codes, and how little it imports."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+
+from colab_remote.cli import COMMANDS, LazyGroup
+
+HEAVY = {"cryptography", "paramiko", "pathspec", "psutil", "pyngrok", "rich", "torch", "yaml"}
+
+
+def colab_remote(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "colab_remote", *words], capture_output=True, text=True)
+
+
+def imported_by(code: str) -> set[str]:
+    program = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    return set(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_line_of_the_table_is_the_commands_own(name: str) -> None:
+    command = LazyGroup().get_command(click.Context(click.Command("x")), name)
+    assert command is not None
+    assert inspect.cleandoc(command.help or "").split("\n")[0] == COMMANDS[name][1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    done = colab_remote(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: colab-remote {name}")
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    assert not imported_by("import colab_remote") & (HEAVY | {"click"})
+
+
+def test_help_imports_click_and_nothing_heavy() -> None:
+    assert not imported_by("from colab_remote.cli import run\nrun(['--help'])") & HEAVY
+
+
+def test_an_unknown_command_is_wrong_usage_in_two_lines() -> None:
+    done = colab_remote("trian")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: No such command 'trian'.")
+    assert "hint: `colab-remote --help`" in done.stderr
+
+
+def test_with_json_an_error_is_a_document_on_stdout() -> None:
+    done = colab_remote("connect", "--json", "nonsense")
+    assert done.returncode == 2
+    error = json.loads(done.stdout)
+    assert error["schema"] == 1
+    assert error["error"]["code"] == "refused"
+    assert error["error"]["exit"] == 2
+    assert error["error"]["message"] in done.stderr
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = f"{sys.executable} -m colab_remote --help | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
