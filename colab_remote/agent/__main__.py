@@ -1,0 +1,36 @@
+"""The agent's start: take the runtime's environment, then serve one conversation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from colab_remote.agent import machine
+from colab_remote.agent.serve import Method, Wire, serve
+from colab_remote.both.protocol import GREETING
+from colab_remote.both.whole import read_json
+
+METHODS: dict[str, Method] = {**machine.METHODS}
+
+
+def main() -> None:
+    """Serve until the laptop hangs up. Started from a folder that bears the bundle's hash."""
+    _take_environment(machine.state_folder())
+    source, sink = os.dup(0), os.dup(1)
+    # A child's output, or a stray print, must not land between two frames.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    serve(Wire(source, sink), f"{GREETING} {Path(__file__).parents[2].name}", METHODS)
+
+
+def _take_environment(state: Path) -> None:
+    """What `launch` saw, also under a foreign sshd that sets nothing."""
+    try:
+        environment = read_json(state / "environment.json")["environment"]
+    except (OSError, ValueError, KeyError):
+        return
+    os.environ.update(environment)
+
+
+if __name__ == "__main__":
+    main()

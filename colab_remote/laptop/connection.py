@@ -1,0 +1,188 @@
+"""One authenticated SSH connection to a host, and agents on it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from colab_remote.errors import ColabRemoteError, Refused, Unreachable, WrongRuntime
+from colab_remote.laptop.bundle import MARK, Bundle, bundle
+from colab_remote.laptop.conversation import Conversation, Stream
+from colab_remote.laptop.dial import GONE, dial
+from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.keys import read_key
+from colab_remote.ticket import fingerprint
+
+if TYPE_CHECKING:
+    import paramiko
+
+PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
+_WINDOW = 4 << 20  # bytes; OpenSSH's 2 MB bounds throughput at 100 ms, 32 MB brings nothing more
+_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
+_REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the default stalls every 512 MB
+_NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
+
+
+class Connection:
+    """An open connection: the same interface as a line's, see `reach`."""
+
+    def __init__(self, transport: paramiko.Transport, host: Host, timeout: float) -> None:
+        self._transport, self._host, self._timeout = transport, host, timeout
+
+    def open_agent(self) -> Conversation:
+        """A conversation with a new agent, sent there first where this version is not there yet."""
+        channel = self._channel("session", None, f"`{self._host.name}`")
+        channel.settimeout(self._timeout)
+        channel.exec_command(bundle().command())
+        _greeted(channel, bundle(), self._host.name)
+        channel.settimeout(None)
+        return Conversation(channel, self._host.name)
+
+    def open_port(self, port: int) -> Stream:
+        """A stream to `port` on the runtime's own loopback. Raises Unreachable where nobody listens."""
+        return self._channel("direct-tcpip", ("127.0.0.1", port), f"port {port} of `{self._host.name}`")
+
+    def host_key(self) -> tuple[str, str]:
+        """Type and base64 of the host key, which is the pinned one."""
+        key = self._transport.get_remote_server_key()
+        return key.get_name(), key.get_base64()
+
+    def close(self) -> None:
+        """End it and everything on it."""
+        self._transport.close()
+
+    def _channel(self, kind: str, target: tuple[str, int] | None, what: str) -> paramiko.Channel:
+        import paramiko
+
+        try:
+            return self._transport.open_channel(kind, target, ("127.0.0.1", 0), timeout=self._timeout)
+        except paramiko.ChannelException as error:
+            raise Unreachable(f"{what} refused to be opened: {error.text}") from None
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise Unreachable(f"contact with `{self._host.name}` was lost: {_words(error)}", GONE) from None
+
+
+def connect(host: Host, timeout: float | None = None) -> Connection:
+    """A connection to `host`, its host key compared with the ticket's, ready within `timeout` seconds.
+
+    Raises Unreachable; WrongRuntime for another host key; Refused for a key of ours that cannot be used.
+    """
+    import paramiko
+
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
+    deadline = time.monotonic() + (timeout or PATIENCE)
+    key = _load_key(host)
+    stream = dial(host.ticket, timeout or PATIENCE)
+    transport = paramiko.Transport(stream, default_window_size=_WINDOW)
+    try:
+        _negotiate(transport, host, deadline)
+        _log_in(transport, host, key)
+    except BaseException:
+        transport.close()
+        raise
+    return Connection(transport, host, timeout or PATIENCE)
+
+
+def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> None:
+    import paramiko
+    from paramiko.ssh_exception import IncompatiblePeer
+
+    options = transport.get_security_options()
+    options.ciphers = _CIPHERS
+    options.key_types = ("ssh-ed25519",)  # the kind that a ticket pins
+    transport.packetizer.REKEY_BYTES = _REKEY
+    transport.banner_timeout = transport.auth_timeout = max(1.0, deadline - time.monotonic())
+    where = f"{host.ticket.host}:{host.ticket.port}" if host.ticket.port else host.ticket.host
+    try:
+        transport.start_client(timeout=transport.banner_timeout)
+    except IncompatiblePeer as error:
+        raise Unreachable(f"the sshd at `{where}` has no way in common with this laptop: {_words(error)}") from None
+    except (paramiko.SSHException, EOFError, OSError):
+        raise Unreachable(f"what answers at `{where}` does not speak SSH, or hung up", GONE) from None
+    _check_key(fingerprint(transport.get_remote_server_key().asbytes()), host)
+
+
+def _check_key(offered: str, host: Host) -> None:
+    if offered == host.ticket.fingerprint:
+        return
+    pinned = f"the one pinned on {_day(host.pinned)}" if host.pinned else "the ticket's"
+    raise WrongRuntime(
+        f"`{host.name}` answers with another host key than {pinned}\n"
+        f"  pinned   {host.ticket.fingerprint}\n"
+        f"  offered  {offered}",
+        "a new VM has a new key: run the cell's `connect` line again. If you did not start one, do not connect.",
+    )
+
+
+def _log_in(transport: paramiko.Transport, host: Host, key: paramiko.PKey) -> None:
+    import paramiko
+
+    try:
+        transport.auth_publickey(host.ticket.user, key)
+    except paramiko.AuthenticationException:
+        raise Unreachable(
+            f"`{host.name}` is there, but does not let this laptop's key in as `{host.ticket.user}`",
+            "run the cell that `colab-remote cell` prints here: it holds this laptop's public key",
+        ) from None
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise Unreachable(f"`{host.name}` hung up during the login: {_words(error)}", GONE) from None
+
+
+def _load_key(host: Host) -> paramiko.PKey:
+    import paramiko
+
+    read_key(host.key)
+    try:
+        return paramiko.PKey.from_path(host.key)
+    except (ValueError, TypeError, paramiko.SSHException):
+        raise Refused(
+            f"`{host.key}` cannot be read as a private key without a passphrase",
+            "`connect` again with another `-i`, or without: colab-remote then makes a key of its own",
+        ) from None
+
+
+def _greeted(channel: paramiko.Channel, sent: Bundle, host: str) -> None:
+    """Read up to the agent's greeting, sending the bundle where it is asked for."""
+    line = _marked_line(channel, host)
+    if line == sent.needed:
+        channel.sendall(sent.archive)
+        line = _marked_line(channel, host)
+    if line == sent.greeting:
+        return
+    word, _, rest = line.removeprefix(MARK).decode("utf-8", "replace").strip().partition(" ")
+    if word == "python":
+        raise ColabRemoteError(
+            f"`{host}` has Python {rest}, and 3.9 is the oldest that works", "install a newer `python3` there"
+        )
+    raise ColabRemoteError(f"the agent cannot start on `{host}`: {rest or word}", "see to that over there, then again")
+
+
+def _marked_line(channel: paramiko.Channel, host: str) -> bytes:
+    said = b""
+    while (start := said.find(MARK)) < 0 or not said.endswith(b"\n"):
+        try:
+            piece = channel.recv(1 << 12)
+        except TimeoutError:
+            raise Unreachable(f"`{host}` let us in, but its agent did not start in time") from None
+        said += piece
+        if not piece or len(said) > _NOISE:
+            raise _no_agent(channel, said, host)
+    return said[start:]
+
+
+def _no_agent(channel: paramiko.Channel, said: bytes, host: str) -> ColabRemoteError:
+    if len(said) > _NOISE:
+        return ColabRemoteError(f"the login shell of `{host}` prints without end", "quieten its start-up files")
+    if channel.recv_exit_status() == 127:
+        return ColabRemoteError(f"`{host}` has no `python3`", "install Python 3.9 or later there")
+    last = (channel.recv_stderr(_NOISE) or said).decode("utf-8", "replace").strip().rpartition("\n")[2]
+    return ColabRemoteError(f"the agent did not start on `{host}`: {last or 'it said nothing'}")
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%d %B", time.localtime(moment)).lstrip("0")
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

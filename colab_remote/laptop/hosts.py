@@ -1,0 +1,123 @@
+"""The hosts that this laptop knows: one small file each."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from colab_remote.both.whole import NewerFormat, read_json, write_json
+from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.laptop.places import make_private, ours
+from colab_remote.ticket import Ticket, parse_ticket
+
+_NAME = re.compile(r"(?![.-])[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A runtime under the name that the laptop gave it.
+
+    `pinned` is when it was connected (seconds since 1970), `gpu` what it was then, empty for none.
+    """
+
+    name: str
+    ticket: Ticket
+    key: Path
+    pinned: float = 0.0
+    gpu: str = ""
+
+
+def check_name(name: str) -> str:
+    """`name`, where it can be a host's. Raises Refused."""
+    if not _NAME.fullmatch(name):
+        raise Refused(
+            f"`{name}` cannot be a host's name",
+            "use up to 64 letters of A-Z, digits, `.`, `_` and `-`, beginning with a letter, a digit or `_`",
+        )
+    return name
+
+
+def load_host(name: str) -> Host:
+    """The host of that name. Raises Refused, with the names that are known, where there is none."""
+    path = _record(check_name(name))
+    try:
+        kept = read_json(path)
+        ticket = parse_ticket(str(kept["ticket"]))
+        return Host(name, ticket, Path(kept["key"]), float(kept.get("pinned", 0)), str(kept.get("gpu", "")))
+    except FileNotFoundError:
+        raise Refused(f"no host is called `{name}`", _known_hint()) from None
+    except NewerFormat as error:
+        raise Refused(str(error), "update colab-remote on this laptop") from None
+    except (ValueError, KeyError, TypeError, ColabRemoteError):
+        raise ColabRemoteError(
+            f"`{path}` is damaged", f"`colab-remote disconnect {name}`, then `connect` the ticket again"
+        ) from None
+
+
+def save_host(host: Host) -> None:
+    """Keep `host`; what a later version wrote beside our own keys stays."""
+    path = _record(check_name(host.name))
+    make_private(path.parent)
+    try:
+        kept = read_json(path)
+    except FileNotFoundError:
+        kept = {}
+    facts = {"ticket": str(host.ticket), "key": str(host.key), "pinned": host.pinned, "gpu": host.gpu}
+    write_json(path, {**kept, **facts})
+
+
+def forget_host(name: str) -> None:
+    """Drop the host's file, if there is one."""
+    _record(check_name(name)).unlink(missing_ok=True)
+
+
+def host_names() -> list[str]:
+    """The names that are known, sorted."""
+    names = (path.stem for path in (ours() / "hosts").glob("*.json"))
+    return sorted(name for name in names if _NAME.fullmatch(name))
+
+
+def all_hosts() -> list[Host]:
+    """Every known host, by name."""
+    return [load_host(name) for name in host_names()]
+
+
+def choose_host(name: str | None, remembered: str | None = None) -> Host:
+    """The host named, else the one the project remembers, else the only one there is. Raises Refused."""
+    if name is not None:
+        return load_host(name)
+    names = host_names()
+    if remembered in names:
+        return load_host(remembered)
+    if len(names) == 1:
+        return load_host(names[0])
+    if not names:
+        raise Refused("no host is known here yet", _known_hint())
+    raise Refused(f"several hosts are known here: {_listed(names)}", "say which one: --host NAME")
+
+
+def mark_contact(name: str) -> None:
+    """Note that the host answered just now: its file's own time says so."""
+    os.utime(_record(name))
+
+
+def last_contact(name: str) -> float:
+    """When the host last answered, in seconds since 1970."""
+    return _record(name).stat().st_mtime
+
+
+def _record(name: str) -> Path:
+    return ours() / "hosts" / f"{name}.json"
+
+
+def _known_hint() -> str:
+    names = host_names()
+    if names:
+        return f"known here: {_listed(names)}"
+    return "run the cell that `colab-remote cell` prints in Colab, then the `connect` line that it shows"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
