@@ -1,0 +1,189 @@
+"""Jobs as the agent sees them: start, list, follow, stop. All of them are found on disk, none is ours to keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from colab_remote.agent.machine import state_folder
+from colab_remote.agent.processes import alive, boot_id, kill_group
+from colab_remote.agent.serve import Call, Method
+from colab_remote.both.jobrecord import ID, OVER, next_name, state
+from colab_remote.both.protocol import CHUNK, Refusal
+from colab_remote.both.whole import NewerFormat, read_json, write_json
+
+_LOOK = 0.02  # seconds between two looks at a log that is followed
+_BEGIN = 20.0  # seconds a job may take from its record to its first process
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from colab_remote.agent.runner import main; main(sys.argv[2])"
+
+
+def start(call: Call) -> dict[str, Any]:
+    """Start `command` in `folder` as the job `id`, once however often it is asked; its facts.
+
+    `name`, or `stem` and the numbers taken so far; `environment` reaches the job and nothing else.
+    """
+    asked = call.arguments
+    folder = _jobs_folder() / _checked(asked["id"])
+    if folder.exists():
+        return _begun(folder)
+    if not os.path.isdir(asked["folder"]):
+        raise Refusal("not-started", f"`{asked['folder']}` is no folder on the runtime", "`colab-remote sync` makes it")
+    name = asked["name"] or next_name(asked["stem"], [*asked["taken"], *(job["name"] for job in _all())])
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return _begun(folder)
+    record = {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
+    write_json(folder / "job.json", {**record, "name": name, "asked": time.time(), "boot": boot_id()})
+    # Behind a pipe Python holds back what it prints; whoever follows wants it now.
+    _spawn(folder, {"PYTHONUNBUFFERED": "1", **os.environ, **asked["environment"]})
+    return _begun(folder)
+
+
+def jobs(call: Call) -> dict[str, Any]:
+    """All jobs of this runtime, oldest first."""
+    return {"jobs": _all()}
+
+
+def follow(call: Call) -> dict[str, Any]:
+    """A job's log from `offset` as DATA, until its end or, without `on`, until now; then the job's facts."""
+    folder = _found(call.arguments["id"])
+    log = os.open(folder / "log", os.O_RDONLY | os.O_CREAT, 0o600)
+    os.lseek(log, int(call.arguments["offset"]), os.SEEK_SET)
+    try:
+        over = _watch(folder) if call.arguments["on"] else iter([True])
+        # The end is looked for before the log: what was written before the end is sent before it.
+        for last in over:
+            call.send(iter(lambda: os.read(log, CHUNK), b""))
+            if last or call.cancelled(_LOOK):
+                break
+        return {**_facts(folder), "offset": os.lseek(log, 0, os.SEEK_CUR)}
+    finally:
+        os.close(log)
+
+
+def stop(call: Call) -> dict[str, Any]:
+    """End a job's whole process group: SIGTERM, `grace` seconds, SIGKILL; the job's facts when it is over."""
+    folder = _found(call.arguments["id"])
+    grace = float(call.arguments["grace"])
+    write_json(folder / "stop.json", {"grace": grace, "asked": time.time()})
+    _signal(folder)
+    deadline = time.monotonic() + grace + _BEGIN
+    for over in _watch(folder):
+        if over or time.monotonic() > deadline or call.cancelled(_LOOK):
+            break
+    return _facts(folder)
+
+
+def _watch(folder: Path) -> Iterator[bool]:
+    """Whether the job is over, asked again and again: cheaply by its exit.json, by its processes once a second."""
+    end, asked = folder / "exit.json", 0.0
+    while True:
+        gone = False
+        if time.monotonic() - asked >= 1:
+            asked, gone = time.monotonic(), _facts(folder)["state"] in OVER
+        yield gone or end.exists()
+
+
+def _signal(folder: Path) -> None:
+    """Tell the runner, which goes on if we are cut off; where it is gone, end the group ourselves."""
+    ran = _record(folder / "run.json")
+    if not ran or (folder / "exit.json").exists():
+        return
+    if alive(ran["runner"], ran["runner_start"], ran["boot"]):
+        os.kill(ran["runner"], signal.SIGTERM)
+    elif alive(ran["pid"], ran["start"], ran["boot"]):
+        kill_group(ran["pid"])
+
+
+def _spawn(folder: Path, environment: dict[str, str]) -> None:
+    package = Path(__file__).resolve().parents[2]
+    runner = subprocess.Popen(
+        [sys.executable, "-IS", "-c", _START, str(package), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    # The values go through a pipe: argv and files are read by others.
+    runner.communicate(json.dumps(environment).encode())
+
+
+def _begun(folder: Path) -> dict[str, Any]:
+    """The facts of a job whose runner has begun, waiting for that where another call has just asked for it."""
+    deadline = time.monotonic() + _BEGIN
+    while not ((folder / "run.json").exists() or (folder / "exit.json").exists()):
+        if time.monotonic() > deadline:
+            raise Refusal("not-started", "the job's runner did not begin", "run it again")
+        time.sleep(_LOOK)
+    facts = _facts(folder)
+    if "error" in facts:
+        raise Refusal("not-started", f"the job could not be started: {facts['error']}")
+    return facts
+
+
+def _jobs_folder() -> Path:
+    folder = state_folder() / "jobs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _checked(identity: Any) -> str:
+    if not ID.fullmatch(str(identity)):
+        raise Refusal("refused", f"`{identity}` is no job's id")
+    return str(identity)
+
+
+def _found(identity: Any) -> Path:
+    folder = _jobs_folder() / _checked(identity)
+    if not (folder / "job.json").exists():
+        raise Refusal("no-such-job", f"this runtime knows no job `{identity}`", "`colab-remote jobs` lists them")
+    return folder
+
+
+def _all() -> list[dict[str, Any]]:
+    folders = sorted(folder for folder in _jobs_folder().iterdir() if ID.fullmatch(folder.name))
+    return [_facts(folder) for folder in folders if (folder / "job.json").exists()]
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """A job's records as one: what was asked, its state, when it ran and how it ended."""
+    job, ran = _record(folder / "job.json"), _record(folder / "run.json")
+    lives = _lives(job, ran)
+    # Looked for last: a job that ends between two looks has ended, it is not lost.
+    ended = _record(folder / "exit.json")
+    times = {key: ran.get(key) for key in ("pid", "started")}
+    return {**job, **times, **ended, "state": state(ran, ended, lives), "log_bytes": _size(folder / "log")}
+
+
+def _lives(job: dict[str, Any], ran: dict[str, Any]) -> bool:
+    if ran:
+        runner = alive(ran["runner"], ran["runner_start"], ran["boot"])
+        return runner or alive(ran["pid"], ran["start"], ran["boot"])
+    return job.get("boot") == boot_id() and time.time() - float(job["asked"]) < _BEGIN
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return {}
+    except NewerFormat as error:
+        raise Refusal("failed", str(error), "install the newer colab-remote on this laptop") from None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+METHODS: dict[str, Method] = {"job_start": start, "job_list": jobs, "job_follow": follow, "job_stop": stop}

@@ -1,0 +1,45 @@
+"""Processes known by pid and start time, never by name: a pid alone may be another's by now."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_SIGKILL = 9  # a name that type checkers for Windows do not know
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from any other, empty where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def started(pid: int) -> int:
+    """When the process started, in clock ticks since boot; 0 when there is none, or only its remains."""
+    try:
+        # proc(5): the name in parentheses may hold spaces and parentheses itself.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def alive(pid: int, start: int, boot: str) -> bool:
+    """Whether the process that was recorded so still runs."""
+    return bool(start) and boot == boot_id() and started(pid) == start
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Send a signal, 0 for none, to a process group; whether anything is left of it."""
+    try:
+        os.kill(-group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_group(group: int) -> None:
+    """End a process group at once."""
+    signal_group(group, _SIGKILL)

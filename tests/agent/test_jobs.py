@@ -1,0 +1,257 @@
+"""Jobs on the runtime: the agent in a process of its own, real jobs, real files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colab_remote.both.jobrecord import make_id
+from colab_remote.both.whole import read_json
+from colab_remote.errors import ColabRemoteError, NotStarted
+from colab_remote.laptop.conversation import Conversation
+
+PATIENCE = 20.0
+
+
+class Machine:
+    """A runtime's state folder and working folder, and conversations with agents there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state, self.work = folder / "state", folder / "work 한글"
+        self.work.mkdir()
+        self.agents: list[subprocess.Popen[bytes]] = []
+        self.streams: list[socket.socket] = []
+
+    def agent(self) -> Conversation:
+        """A conversation with a new agent."""
+        ours, theirs = socket.socketpair()
+        environment = {**os.environ, "COLAB_REMOTE_STATE": str(self.state)}
+        command = [sys.executable, "-m", "colab_remote.agent"]
+        self.agents.append(subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment))
+        theirs.close()
+        while ours.recv(1) != b"\n":
+            pass
+        self.streams.append(ours)
+        return Conversation(ours, "test")
+
+    def start(self, agent: Conversation, command: str, **more: Any) -> dict[str, Any]:
+        """Start a job with the defaults that a test does not care about."""
+        asked = {"id": make_id(), "name": "", "stem": "job", "taken": [], "command": command, "kind": "run"}
+        asked |= {"project": "", "folder": str(self.work), "environment": {}, **more}
+        return agent.ask("job_start", **asked).result
+
+    def close(self) -> None:
+        for stream in self.streams:
+            stream.close()
+        for process in self.agents:
+            process.wait(PATIENCE)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    agent = made.agent()
+    for job in agent.ask("job_list").result["jobs"]:
+        agent.ask("job_stop", id=job["id"], grace=0)
+    made.close()
+
+
+@pytest.fixture
+def agent(machine: Machine) -> Conversation:
+    return machine.agent()
+
+
+def log_of(agent: Conversation, job: dict[str, Any], offset: int = 0, on: bool = True) -> tuple[bytes, dict[str, Any]]:
+    reply = agent.ask("job_follow", id=job["id"], offset=offset, on=on)
+    return reply.data, reply.result
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """What `true()` says once it is not false."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return found
+
+
+def test_a_job_runs_in_its_folder_and_its_log_and_code_are_kept(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "pwd; echo '한글' >&2; exit 3")
+    log, facts = log_of(agent, job)
+    assert log.decode() == f"{machine.work}\n한글\n"
+    assert (facts["state"], facts["code"], facts["offset"]) == ("failed", 3, len(log))
+
+
+def test_output_is_one_log_in_order_with_the_jobs_own_bytes(machine: Machine, agent: Conversation) -> None:
+    command = r"for i in 1 2 3; do printf 'out%d\r' $i; printf '\033[31merr%d\377\n' $i >&2; done"
+    log, _ = log_of(agent, machine.start(agent, command))
+    assert log == b"".join(b"out%d\r\x1b[31merr%d\xff\n" % (i, i) for i in (1, 2, 3))
+
+
+def test_starting_twice_with_one_id_starts_once(machine: Machine, agent: Conversation) -> None:
+    identity = make_id()
+    first = machine.start(agent, "echo once >> count; sleep 60", id=identity)
+    second = machine.start(machine.agent(), "echo twice >> count", id=identity)
+    assert first["pid"] == second["pid"]
+    assert second["command"] == first["command"]
+    until((machine.work / "count").exists)
+    assert (machine.work / "count").read_text() == "once\n"
+
+
+def test_a_job_outlives_its_agent(machine: Machine) -> None:
+    agent = machine.agent()
+    job = machine.start(agent, "until test -e go; do sleep 0.02; done; echo went; exit 7")
+    agent.close()
+    machine.agents[-1].wait(PATIENCE)
+    (machine.work / "go").touch()
+    log, facts = log_of(machine.agent(), job)
+    assert (log, facts["code"]) == (b"went\n", 7)
+
+
+def test_the_end_is_recorded_though_nobody_watches(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "kill -9 $$")
+    agent.close()
+    end = machine.state / "jobs" / job["id"] / "exit.json"
+    until(end.exists)
+    assert (read_json(end)["signal"], read_json(end)["code"]) == (9, None)
+
+
+def test_a_log_is_followed_by_offset_while_it_grows(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "echo one; until test -e go; do sleep 0.02; done; echo two")
+    exchange = agent.start("job_follow", id=job["id"], offset=2, on=True)
+    pieces = iter(exchange)
+    assert next(pieces) == b"e\n"
+    (machine.work / "go").touch()
+    assert b"".join(piece for piece in pieces if isinstance(piece, bytes)) == b"two\n"
+    assert exchange.result["state"] == "done"
+
+
+def test_following_can_be_cancelled_and_the_job_goes_on(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "echo one; sleep 60")
+    exchange = agent.start("job_follow", id=job["id"], offset=0, on=True)
+    pieces = iter(exchange)
+    assert next(pieces) == b"one\n"
+    exchange.cancel()
+    assert list(pieces) == []
+    assert exchange.result["state"] == "running"
+
+
+def test_without_on_the_log_is_read_up_to_now(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "echo one; sleep 60")
+    until(lambda: log_of(agent, job, on=False)[0] == b"one\n")
+    assert log_of(agent, job, on=False)[1]["state"] == "running"
+
+
+def test_stop_ends_the_whole_group_and_grace_is_given(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(
+        agent, "trap 'echo saving; exit 0' TERM; (exec sleep 60) & echo $!; while :; do sleep 0.05; done"
+    )
+    child = int(until(lambda: log_of(agent, job, on=False)[0]))
+    assert agent.ask("job_stop", id=job["id"], grace=20).result["state"] == "stopped"
+    assert log_of(agent, job)[0].endswith(b"saving\n")
+    until(lambda: _gone(child))
+
+
+def test_stop_kills_what_does_not_listen_when_the_grace_is_over(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    until(lambda: log_of(agent, job, on=False)[0])
+    facts = agent.ask("job_stop", id=job["id"], grace=0.2).result
+    assert (facts["state"], facts["signal"]) == ("stopped", signal.SIGKILL)
+
+
+def test_stopping_goes_on_when_the_laptop_is_gone(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    until(lambda: log_of(agent, job, on=False)[0])
+    agent.start("job_stop", id=job["id"], grace=0.5)
+    until((machine.state / "jobs" / job["id"] / "stop.json").exists)
+    agent.close()
+    until((machine.state / "jobs" / job["id"] / "exit.json").exists)
+
+
+def test_stopping_a_job_that_is_over_changes_nothing(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "exit 4")
+    log_of(agent, job)
+    facts = agent.ask("job_stop", id=job["id"], grace=1).result
+    assert (facts["state"], facts["code"]) == ("failed", 4)
+
+
+def test_what_a_command_leaves_behind_ends_with_it(machine: Machine, agent: Conversation) -> None:
+    log, facts = log_of(agent, machine.start(agent, "sleep 60 & echo $!; exit 5"))
+    assert facts["code"] == 5
+    until(lambda: _gone(int(log)))
+
+
+def test_values_reach_the_job_and_nothing_else(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "echo ${#SECRET_TOKEN}; sleep 60", environment={"SECRET_TOKEN": "hush-hush"})
+    until(lambda: log_of(agent, job, on=False)[0] == b"9\n")
+    written = b"".join(path.read_bytes() for path in machine.state.rglob("*") if path.is_file())
+    argv = b"".join(Path(f"/proc/{name}/cmdline").read_bytes() for name in (job["pid"], os.getpid()))
+    assert b"hush-hush" not in written + argv
+    runner = read_json(machine.state / "jobs" / job["id"] / "run.json")["runner"]
+    assert b"hush-hush" not in Path(f"/proc/{runner}/environ").read_bytes()
+
+
+def test_a_job_reads_nothing_and_holds_no_file_of_ours(machine: Machine, agent: Conversation) -> None:
+    log, _ = log_of(agent, machine.start(agent, "cat; ls /proc/self/fd | wc -l"))
+    assert int(log) == 4  # 0, 1, 2 and the folder that ls reads
+
+
+def test_a_dead_runner_leaves_a_lost_job_and_no_guess(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "sleep 60")
+    ran = read_json(machine.state / "jobs" / job["id"] / "run.json")
+    os.kill(ran["runner"], signal.SIGKILL)
+    assert agent.ask("job_stop", id=job["id"], grace=5).result["state"] == "lost"
+    until(lambda: _gone(job["pid"]))
+
+
+def test_another_boot_makes_a_running_job_lost(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "sleep 60")
+    path = machine.state / "jobs" / job["id"] / "run.json"
+    ours = path.read_text()
+    path.write_text(ours.replace(read_json(path)["boot"], "00000000-0000-0000-0000-000000000000"))
+    assert log_of(agent, job)[1]["state"] == "lost"
+    path.write_text(ours)
+
+
+def test_jobs_are_listed_with_names_that_count_up(machine: Machine, agent: Conversation) -> None:
+    for more in ({}, {"taken": ["job-6"]}, {"name": '-x "한글" \n'}):
+        machine.start(agent, "true", **more)
+    found = agent.ask("job_list").result["jobs"]
+    assert {job["name"] for job in found} == {"job-1", "job-7", '-x "한글" \n'}
+
+
+def test_a_folder_that_is_missing_is_said_and_nothing_is_recorded(machine: Machine, agent: Conversation) -> None:
+    with pytest.raises(NotStarted, match="no folder"):
+        machine.start(agent, "true", folder=str(machine.work / "none"))
+    assert agent.ask("job_list").result["jobs"] == []
+
+
+@pytest.mark.parametrize("identity", ["../../etc", "20261124-120000-abcd/../x", "", "-1"])
+def test_an_id_that_is_none_is_refused(agent: Conversation, identity: str) -> None:
+    with pytest.raises(ColabRemoteError, match="no job's id"):
+        agent.ask("job_follow", id=identity, offset=0, on=False)
+
+
+def test_a_large_log_arrives_whole_and_the_job_is_not_held_up(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "seq 1 2000000; touch finished")
+    until((machine.work / "finished").exists)
+    log, _ = log_of(agent, job)
+    assert log.endswith(b"\n1999999\n2000000\n")
+    assert len(log) == 14888896
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
