@@ -21,6 +21,7 @@ from colab_remote.both.whole import NewerFormat, read_json, write_json
 
 _LOOK = 0.02  # seconds between two looks at a log that is followed
 _BEGIN = 20.0  # seconds a job may take from its record to its first process
+_UNKNOWN = {"state": "lost"}  # its record went with its VM
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from colab_remote.agent.runner import main; main(sys.argv[2])"
 
 
@@ -54,7 +55,9 @@ def jobs(call: Call) -> dict[str, Any]:
 
 def follow(call: Call) -> dict[str, Any]:
     """A job's log from `offset` as DATA, until its end or, without `on`, until now; then the job's facts."""
-    folder = _found(call.arguments["id"])
+    folder = _jobs_folder() / _checked(call.arguments["id"])
+    if not (folder / "job.json").exists():
+        return _UNKNOWN
     log = os.open(folder / "log", os.O_RDONLY | os.O_CREAT, 0o600)
     os.lseek(log, int(call.arguments["offset"]), os.SEEK_SET)
     try:
@@ -71,7 +74,9 @@ def follow(call: Call) -> dict[str, Any]:
 
 def stop(call: Call) -> dict[str, Any]:
     """End a job's whole process group: SIGTERM, `grace` seconds, SIGKILL; the job's facts when it is over."""
-    folder = _found(call.arguments["id"])
+    folder = _jobs_folder() / _checked(call.arguments["id"])
+    if not (folder / "job.json").exists():
+        return _UNKNOWN
     grace = float(call.arguments["grace"])
     write_json(folder / "stop.json", {"grace": grace, "asked": time.time()})
     _signal(folder)
@@ -141,13 +146,6 @@ def _checked(identity: Any) -> str:
     return str(identity)
 
 
-def _found(identity: Any) -> Path:
-    folder = _jobs_folder() / _checked(identity)
-    if not (folder / "job.json").exists():
-        raise Refusal("no-such-job", f"this runtime knows no job `{identity}`", "`colab-remote jobs` lists them")
-    return folder
-
-
 def _all() -> list[dict[str, Any]]:
     folders = sorted(folder for folder in _jobs_folder().iterdir() if ID.fullmatch(folder.name))
     return [_facts(folder) for folder in folders if (folder / "job.json").exists()]
@@ -159,8 +157,10 @@ def _facts(folder: Path) -> dict[str, Any]:
     lives = _lives(job, ran)
     # Looked for last: a job that ends between two looks has ended, it is not lost.
     ended = _record(folder / "exit.json")
-    times = {key: ran.get(key) for key in ("pid", "started")}
-    return {**job, **times, **ended, "state": state(ran, ended, lives), "log_bytes": _size(folder / "log")}
+    # Seconds by this machine's clock alone, which may be wrong.
+    seconds = ended.get("ended", time.time()) - ran.get("started", job.get("asked", 0))
+    found = {"state": state(ran, ended, lives), "seconds": seconds, "log_bytes": _size(folder / "log")}
+    return {**job, "pid": ran.get("pid"), **ended, **found}
 
 
 def _lives(job: dict[str, Any], ran: dict[str, Any]) -> bool:

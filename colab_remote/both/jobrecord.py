@@ -8,6 +8,7 @@ jobs/ID/exit.json   code, signal, stopped, ended, usage
 
 from __future__ import annotations
 
+import calendar
 import re
 import secrets
 import time
@@ -36,10 +37,9 @@ def state(ran: dict[str, Any], ended: dict[str, Any], alive: bool) -> str:
     return "lost"
 
 
-def exit_code(job: dict[str, Any]) -> int:
-    """What a command that waited for the job ends with: the job's own code, 128 and the signal as in a shell."""
-    signal = job.get("signal")
-    return 128 + int(signal) if signal else int(job.get("code") or 0)
+def asked_at(identity: str) -> float:
+    """When the job of that id was asked for, in seconds since 1970 by the laptop's clock."""
+    return calendar.timegm(time.strptime(identity[:15], "%Y%m%d-%H%M%S"))
 
 
 def next_name(stem: str, names: Iterable[str]) -> str:

@@ -1,0 +1,74 @@
+"""Contact with a host that is kept up: lost, it is sought again for a while, with a word about it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from colab_remote.errors import ContactLost, Unreachable
+from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.reach import Reach, reach
+
+PATIENCE = 300.0  # seconds for which lost contact is sought again, unless --timeout says otherwise
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts, the last one again and again
+
+
+class Contact:
+    """A host's connection, made anew where it breaks. Several threads may hold conversations on it."""
+
+    def __init__(self, host: Host, timeout: float | None, say: Callable[[str], None]) -> None:
+        self.host, self._timeout, self._say = host, timeout, say
+        self._lock = threading.Lock()
+        self._held = ExitStack()
+        self._reach: Reach | None = None
+        self._ended = threading.Event()
+
+    def open_agent(self) -> Conversation:
+        """A conversation on the one connection. Raises what `reach` raises."""
+        with self._lock:
+            if self._reach is None:
+                self._reach = self._held.enter_context(reach(self.host, self._timeout))
+            return self._reach.open_agent()
+
+    def reopen(self) -> Conversation:
+        """A conversation after one was lost. Raises ContactLost when the host stays away, or this contact ended."""
+        patience = self._timeout or PATIENCE
+        deadline = time.monotonic() + patience
+        self._drop()
+        pauses = iter(_PAUSES)
+        pause = 0.0
+        while not self._ended.wait(pause):
+            try:
+                return self.open_agent()
+            except Unreachable:
+                self._drop()
+                if pause == _PAUSES[1]:
+                    self._say(f"lost     `{self.host.name}` does not answer; trying again for {patience:.0f} s")
+                pause = next(pauses, _PAUSES[-1])
+                if time.monotonic() + pause > deadline:
+                    break
+        raise ContactLost(f"`{self.host.name}` has not answered for {patience:.0f} s")
+
+    def end(self) -> None:
+        """Let go of the connection; who seeks contact in another thread stops."""
+        self._ended.set()
+        self._drop()
+
+    def _drop(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            self._reach = None
+            self._held.close()
+
+
+@contextmanager
+def contact(host: Host, timeout: float | None, say: Callable[[str], None]) -> Iterator[Contact]:
+    """A Contact that ends with the `with` block."""
+    made = Contact(host, timeout, say)
+    try:
+        yield made
+    finally:
+        made.end()

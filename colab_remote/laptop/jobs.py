@@ -1,0 +1,146 @@
+"""Jobs from the laptop: start, follow, list, stop. Each may be cut off anywhere and asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from colab_remote.both.jobrecord import make_id
+from colab_remote.errors import ColabRemoteError, ContactLost, NotStarted, Unreachable
+from colab_remote.laptop.contact import Contact
+from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.history import Job, all_known, home_of, job_of, remember
+from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.logcopy import LogCopy
+from colab_remote.laptop.reach import reach
+
+_AT_ONCE = 8  # hosts asked at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a job is to be: `command` is a shell's line, run in `folder` on the runtime.
+
+    Without a `name` it is `stem` and a number. `environment` reaches the job and nothing else.
+    """
+
+    command: str
+    folder: str
+    stem: str
+    name: str = ""
+    kind: str = "run"
+    project: str = ""
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+def start(contact: Contact, conversation: Conversation, order: Order, project: Path | None = None) -> Job:
+    """Start a job, once even if contact breaks meanwhile, and remember it at home. Raises NotStarted."""
+    taken = [job.name for job in all_known()]
+    asked = {"id": make_id(), "taken": taken, **asdict(order)}
+    with not_started():
+        try:
+            facts = conversation.ask("job_start", **asked).result
+        except Unreachable:
+            facts = contact.reopen().ask("job_start", **asked).result
+        job = job_of(facts, contact.host.name)
+        if job is None:
+            raise ColabRemoteError(f"`{contact.host.name}` answered with something that is no job")
+    remember(job, project)
+    return job
+
+
+@contextmanager
+def not_started() -> Iterator[None]:
+    """A failure inside means that no job began, which has a code of its own where nothing says more."""
+    try:
+        yield
+    except ColabRemoteError as error:
+        if error.exit_code != ColabRemoteError.exit_code:
+            raise
+        raise NotStarted(error.message, error.hint) from error
+
+
+def follow(contact: Contact, conversation: Conversation | None, job: Job, show: Callable[[bytes], None]) -> Job:
+    """Bring the log home until the job is over, handing what is new to `show`; the job as it ended.
+
+    Contact may break and come back meanwhile. Raises ContactLost when it was lost for good.
+    """
+    with LogCopy(home_of(job)) as copy:
+        while True:
+            try:
+                return _read_on(conversation or contact.open_agent(), job, copy, show, on=True)
+            except Unreachable:
+                conversation = _again(contact, job)
+
+
+def catch_up(conversation: Conversation, job: Job) -> Job:
+    """Bring home what the log has grown by until now; the job as it is now."""
+    with LogCopy(home_of(job)) as copy:
+        return _read_on(conversation, job, copy, lambda piece: None, on=False)
+
+
+def stop(conversation: Conversation, job: Job, grace: float) -> Job:
+    """End the job, its whole process group, with SIGKILL after `grace` seconds; the job as it is then."""
+    stopped = _heard(job, conversation.ask("job_stop", id=job.id, grace=grace).result)
+    remember(stopped)
+    return stopped
+
+
+def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], list[str]]:
+    """The jobs of these hosts, oldest first, as they and our own records know them; and who did not answer.
+
+    A job that a host which answers has no record of is lost; one of a host that does not is of unknown state.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = dict(
+            zip((host.name for host in hosts), pool.map(lambda host: _ask(host, timeout), hosts), strict=True)
+        )
+    heard = {job.id: job for jobs in answers.values() for job in jobs or ()}
+    silent = [name for name, jobs in answers.items() if jobs is None]
+    known = {
+        job.id: job if job.over else replace(job, state="unknown" if job.host in silent else "lost")
+        for job in all_known()
+        if job.host in answers
+    }
+    for job in (job for job in heard.values() if job.id in known):
+        remember(job)
+    found = {**known, **heard}
+    return [found[identity] for identity in sorted(found)], silent
+
+
+def _ask(host: Host, timeout: float | None) -> list[Job] | None:
+    try:
+        with reach(host, timeout) as reached:
+            facts = reached.open_agent().ask("job_list").result["jobs"]
+    except ColabRemoteError:
+        return None
+    return [job for job in (job_of(each, host.name) for each in facts) if job]
+
+
+def _read_on(conversation: Conversation, job: Job, copy: LogCopy, show: Callable[[bytes], None], *, on: bool) -> Job:
+    exchange = conversation.start("job_follow", id=job.id, offset=copy.offset, on=on)
+    for piece in exchange:
+        if isinstance(piece, bytes):
+            copy.add(piece)
+            show(piece)
+    job = _heard(job, exchange.result)
+    remember(job)
+    return job
+
+
+def _again(contact: Contact, job: Job) -> Conversation:
+    try:
+        return contact.reopen()
+    except ContactLost as lost:
+        raise ContactLost(
+            f"{lost.message}; `{job.name}` may still be running there",
+            f"`colab-remote logs -f {job.id}` goes on where this stopped, once the host answers again",
+        ) from None
+
+
+def _heard(job: Job, facts: dict[str, Any]) -> Job:
+    return job_of({**asdict(job), **facts}, job.host) or job
