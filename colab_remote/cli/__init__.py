@@ -19,6 +19,12 @@ from colab_remote.errors import ColabRemoteError, Refused
 COMMANDS = {
     "launch": ("runtime", "Make this machine a runtime: start sshd and a tunnel, print the ticket."),
     "shutdown": ("runtime", "Stop what `launch` started here."),
+    "connect": ("hosts", "Know a runtime by its ticket, and let ssh and VS Code in."),
+    "list": ("hosts", "The hosts known here, and whether they answer."),
+    "status": ("hosts", "GPU, memory, disk, uptime and jobs of one host."),
+    "ssh": ("hosts", "The system's ssh, through the written config."),
+    "open": ("hosts", "The editor on the runtime, in PATH or its working directory."),
+    "disconnect": ("hosts", "Forget a host: its config, pinned key and registry entry go."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }
 

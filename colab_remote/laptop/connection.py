@@ -63,7 +63,7 @@ class Connection:
             raise Unreachable(f"contact with `{self._host.name}` was lost: {_words(error)}", GONE) from None
 
 
-def connect(host: Host, timeout: float | None = None) -> Connection:
+def open_connection(host: Host, timeout: float | None = None) -> Connection:
     """A connection to `host`, its host key compared with the ticket's, ready within `timeout` seconds.
 
     Raises Unreachable; WrongRuntime for another host key; Refused for a key of ours that cannot be used.

@@ -108,6 +108,17 @@ def last_contact(name: str) -> float:
     return _record(name).stat().st_mtime
 
 
+def tunnel(ticket: Ticket) -> str:
+    """The kind of way that a ticket's address is, by the names that providers give theirs."""
+    if ticket.scheme == "colab":
+        return "colab"
+    if ticket.via:
+        return "relay"
+    if ".ngrok" in f".{ticket.host}":
+        return "ngrok" if ticket.scheme == "ssh" else "ngrok-http"
+    return "cloudflared" if ticket.host.endswith(".trycloudflare.com") else "direct"
+
+
 def _record(name: str) -> Path:
     return ours() / "hosts" / f"{name}.json"
 

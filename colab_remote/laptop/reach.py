@@ -27,9 +27,9 @@ class Reach(Protocol):
 def reach(host: Host, timeout: float | None = None) -> Iterator[Reach]:
     """The host's connection, within `timeout` seconds. Raises Unreachable, WrongRuntime, Refused."""
     # paramiko takes longer to import than most commands to run.
-    from colab_remote.laptop.connection import connect
+    from colab_remote.laptop.connection import open_connection
 
-    connection = connect(host, timeout)
+    connection = open_connection(host, timeout)
     try:
         mark_contact(host.name)
         yield connection

@@ -1,0 +1,189 @@
+"""Hosts on the laptop: get to know one, look at them, go there."""
+
+from __future__ import annotations
+
+import posixpath
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from colab_remote.cli.output import output, reports, visible
+from colab_remote.cli.tables import amount, columns, duration, when
+from colab_remote.cli.trailing import Trailing
+from colab_remote.laptop.hosts import Host, all_hosts, choose_host, tunnel
+from colab_remote.laptop.reach import reach
+from colab_remote.ticket import parse_ticket
+
+if TYPE_CHECKING:
+    from colab_remote.laptop.machine import Usage
+    from colab_remote.laptop.survey import Sight
+
+_EDITORS = ("code", "cursor", "windsurf")
+
+
+@click.command()
+@click.argument("ticket")
+@click.option("--name", default="colab", show_default=True, help="What to call the host here.")
+@click.option("-i", "key", type=click.Path(path_type=Path), help="The private key that the runtime lets in.")
+@click.option("--replace", is_flag=True, help="Forget the old host of that name though it still answers.")
+@click.option("--open", "editor", type=click.Choice([*_EDITORS, "none"]), help="The editor to open there.")
+@reports
+def connect(ticket: str, name: str, key: Path | None, replace: bool, editor: str | None) -> None:
+    """Know a runtime by its ticket, and let ssh and VS Code in.
+
+    TICKET is the line in double quotes that the cell shows. On a terminal your editor opens on the runtime, where one
+    is installed; `--open none` leaves it closed.
+    """
+    from colab_remote.laptop import client
+    from colab_remote.laptop.connect import connect as connect_host
+    from colab_remote.laptop.keys import own_key
+
+    host, machine = connect_host(parse_ticket(ticket), name, key or own_key(), replace, output().timeout)
+    versions = [f"Python {_short(machine.python)}", f"torch {_short(machine.torch)}" if machine.torch else "no torch"]
+    facts = " · ".join([machine.kind, *versions, "host key as on the ticket", _away(machine.away)])
+    lines = [
+        f"{host.name}  {facts}",
+        f"ssh {host.name}            works from here, and from scp, rsync, VS Code",
+        "colab-remote train   in a project's folder: sync, train there, results come home",
+    ]
+    if not client.installed():
+        lines[1] = "ssh                  is not installed here, and editors need it"
+        output().say(f"hint: install it: {client.how_to_install()}")
+    output().report({"host": host.name, "ticket": str(host.ticket), "machine": asdict(machine)}, map(visible, lines))
+    _open_after_connect(host, editor)
+
+
+@click.command()
+@reports
+def list() -> None:
+    """The hosts known here, and whether they answer."""
+    from colab_remote.laptop.survey import survey
+
+    hosts = all_hosts()
+    if not hosts:
+        output().say("no host is known here yet\n\nhint: run the cell that `colab-remote cell` prints, in Colab")
+    sights = survey(hosts, output().timeout) if hosts else ()
+    rows = [("HOST", "STATE", "WHAT", "TUNNEL", "LAST CONTACT")] if sights else []
+    output().report({"hosts": [_sight(sight) for sight in sights]}, columns([*rows, *map(_row, sights)]))
+
+
+@click.command()
+@click.argument("host", required=False)
+@reports
+def status(host: str | None) -> None:
+    """GPU, memory, disk, uptime and jobs of one host."""
+    from colab_remote.laptop.machine import ask_machine
+
+    chosen = choose_host(host)
+    with reach(chosen, output().timeout) as connection:
+        machine = ask_machine(connection.open_agent(), chosen.ticket.workdir)
+    gpus = [("gpu", f"{gpu.name} · {gpu.load:.0%} · {_used(gpu.memory)}") for gpu in machine.gpus]
+    rows = [
+        ("host", f"{chosen.name} · {tunnel(chosen.ticket)} · {_away(machine.away)}"),
+        *(gpus or [("gpu", "none")]),
+        ("cpu", f"{machine.cpus} cores · load {machine.load:.1f}"),
+        ("memory", _used(machine.memory)),
+        ("disk", f"{_used(machine.disk)} · {chosen.ticket.workdir}"),
+        ("uptime", duration(machine.uptime)),
+        ("jobs", f"{machine.jobs} running"),
+        ("python", f"{machine.python} · torch {machine.torch or 'not installed'}"),
+    ]
+    output().report({"host": chosen.name, "machine": asdict(machine)}, columns(rows))
+
+
+@click.command(cls=Trailing)
+@click.argument("host", required=False)
+@click.pass_context
+def ssh(context: click.Context, host: str | None) -> None:
+    """The system's ssh, through the written config.
+
+    Words after `--` are a command for the runtime: `colab-remote ssh colab -- nvidia-smi`.
+    """
+    from colab_remote.laptop.client import become_ssh
+
+    become_ssh(choose_host(host).name, context.meta["trailing"])
+
+
+@click.command()
+@click.argument("path", required=False)
+@click.option("--host", "name", help="The host; the only one where it is left out.")
+@click.option("--editor", type=click.Choice(_EDITORS), help="The first one installed where it is left out.")
+@reports
+def open(path: str | None, name: str | None, editor: str | None) -> None:
+    """The editor on the runtime, in PATH or its working directory."""
+    from colab_remote.laptop.editors import find_editor, link, no_editor, open_editor
+
+    host = choose_host(name)
+    folder = posixpath.normpath(posixpath.join(host.ticket.workdir, path or ""))
+    found = find_editor(editor)
+    if found is None:
+        raise no_editor(host.name, folder)
+    open_editor(found, host.name, folder)
+    address = link(found, host.name, folder)
+    output().report(
+        {"host": host.name, "editor": found.command, "link": address}, (f"{found.title} opens {visible(folder)}",)
+    )
+
+
+@click.command()
+@click.argument("host")
+@reports
+def disconnect(host: str) -> None:
+    """Forget a host: its config, pinned key and registry entry go."""
+    from colab_remote.laptop.connect import disconnect as disconnect_host
+
+    disconnect_host(host)
+    output().report({"host": host}, ())
+    output().say(f"`{host}` is forgotten here; its runtime goes on until its cell stops")
+
+
+def _open_after_connect(host: Host, editor: str | None) -> None:
+    """Open the editor that was asked for; unasked, one that is there, where somebody watches."""
+    from colab_remote.laptop.editors import find_editor, no_editor, open_editor
+
+    if editor == "none" or (editor is None and (output().json or not sys.stdout.isatty())):
+        return
+    found = find_editor(editor)
+    if found is None and editor is None:
+        return
+    if found is None:
+        raise no_editor(host.name, host.ticket.workdir)
+    output().say(f"Opening {found.title} on {visible(host.ticket.workdir)} ...")
+    open_editor(found, host.name, host.ticket.workdir)
+
+
+def _row(sight: Sight) -> Sequence[str]:
+    machine = sight.machine
+    state = f"up {duration(machine.uptime)}" if machine else sight.state
+    jobs = f" · {machine.jobs} {'job' if machine.jobs == 1 else 'jobs'}" if machine and machine.jobs else ""
+    what = f"{machine.kind if machine else sight.host.gpu}{jobs}"
+    return (sight.host.name, state, what or "-", tunnel(sight.host.ticket), when(sight.contact))
+
+
+def _sight(sight: Sight) -> dict[str, Any]:
+    host = sight.host
+    return {
+        "name": host.name,
+        "state": sight.state,
+        "ticket": str(host.ticket),
+        "tunnel": tunnel(host.ticket),
+        "last_contact": sight.contact,
+        "machine": asdict(sight.machine) if sight.machine else None,
+    }
+
+
+def _used(usage: Usage) -> str:
+    return f"{amount(usage.used)} of {amount(usage.total)}"
+
+
+def _away(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms away"
+
+
+def _short(version: str) -> str:
+    """`2.11` of `2.11.0+cu128`."""
+    return ".".join(version.split(".")[:2])
