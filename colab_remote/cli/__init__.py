@@ -19,6 +19,8 @@ from colab_remote.errors import ColabRemoteError, Refused
 COMMANDS = {
     "launch": ("runtime", "Make this machine a runtime: start sshd and a tunnel, print the ticket."),
     "shutdown": ("runtime", "Stop what `launch` started here."),
+    "cell": ("notebook", "Print the cell that lets this laptop into a Colab VM."),
+    "notebook": ("notebook", "Write that cell as a notebook to open in Colab."),
     "connect": ("hosts", "Know a runtime by its ticket, and let ssh and VS Code in."),
     "list": ("hosts", "The hosts known here, and whether they answer."),
     "status": ("hosts", "GPU, memory, disk, uptime and jobs of one host."),
