@@ -1,0 +1,144 @@
+"""The two sides of a test, real both: a runtime with an sshd, a laptop with a HOME of its own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+PATIENCE = 20.0  # seconds that anything local may take
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A running sshd: `ticket` names it, `state` is what agents take for their state folder."""
+
+    ticket: str
+    port: int
+    workdir: Path
+    state: Path
+    authorized_keys: Path
+
+    def admit(self, public_line: str) -> None:
+        """Let one more key in."""
+        with self.authorized_keys.open("a") as file:
+            file.write(public_line.strip() + "\n")
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """An empty HOME, and the real command run in it."""
+
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __call__(
+        self, *words: str, cwd: Path | None = None, stdin: str | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `colab-remote WORDS`, `more` added to its environment; stdout and stderr come apart."""
+        return subprocess.run(
+            [sys.executable, "-m", "colab_remote", *words],
+            cwd=cwd or self.home,
+            env={**self.env, **more},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def public_line(self) -> str:
+        """The laptop's public key, made by the command that every user runs first."""
+        done = self("cell", "--embed")
+        assert done.returncode == 0, done.stderr
+        return (self.ours / "id_ed25519.pub").read_text("utf-8")
+
+    @property
+    def ours(self) -> Path:
+        """The folder of our config, key and hosts."""
+        return self.home / ".ssh" / "colab-remote"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A laptop that knows this worker's runtime as `colab`."""
+
+    laptop: Laptop
+    runtime: Runtime
+
+
+class started_sshd:
+    """An sshd with its own configuration in `folder`, as long as the `with` block lasts."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder, self.port = folder, port or free_port()
+
+    def __enter__(self) -> Runtime:
+        assert SSHD, "sshd is missing: apt-get install openssh-server"
+        for name in ("state", "content"):
+            (self.folder / name).mkdir(mode=0o700)
+        key = self.folder / "host_key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        (self.folder / "sshd_config").write_text(self._config())
+        self.log = (self.folder / "sshd.log").open("wb")
+        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=self.log)
+        wait_for_port(self.port)
+        shown = subprocess.run(["ssh-keygen", "-lf", str(key)], capture_output=True, text=True, check=True)
+        content = self.folder / "content"
+        ticket = f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{content}#{shown.stdout.split()[1]}"
+        return Runtime(ticket, self.port, content, self.folder / "state", self.folder / "authorized_keys")
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+
+    def _config(self) -> str:
+        (self.folder / "authorized_keys").touch(mode=0o600)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return "\n".join(
+            (
+                f"ListenAddress 127.0.0.1:{self.port}",
+                f"HostKey {self.folder / 'host_key'}",
+                f"AuthorizedKeysFile {self.folder / 'authorized_keys'}",
+                "StrictModes no",
+                "PidFile none",
+                "UsePAM no",
+                "PermitRootLogin prohibit-password",
+                "PasswordAuthentication no",
+                "KbdInteractiveAuthentication no",
+                "MaxStartups 100",
+                "Subsystem sftp internal-sftp",
+                f'SetEnv COLAB_REMOTE_STATE="{self.folder / "state"}" PATH="{path}"',
+                "",
+            )
+        )
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Return once somebody listens there."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
