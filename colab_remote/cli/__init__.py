@@ -27,6 +27,13 @@ COMMANDS = {
     "ssh": ("hosts", "The system's ssh, through the written config."),
     "open": ("hosts", "The editor on the runtime, in PATH or its working directory."),
     "disconnect": ("hosts", "Forget a host: its config, pinned key and registry entry go."),
+    "run": ("train", "Run a command on the runtime as a job, after a sync."),
+    "jobs": ("jobs", "The jobs of all hosts, and how they are."),
+    "logs": ("jobs", "A job's log, as it comes from the job."),
+    "stop": ("jobs", "End a job: SIGTERM, a while to save what it has, SIGKILL."),
+    "templates": ("project", "The bundled templates."),
+    "new": ("project", "A project from a template, in a new or empty FOLDER."),
+    "init": ("project", "Make a folder that is there a project: write its colab-remote.toml."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }
 
