@@ -101,8 +101,8 @@ def _check(ticket: Ticket) -> None:
         raise Refused("the ticket's user (before `@`) is missing or no user name", _HINT)
     if not _HOST.fullmatch(ticket.host):
         raise Refused("the ticket's host is missing or no host name", _HINT)
-    if ticket.scheme == "ssh" and not ticket.port:
-        raise Refused("the ticket's port is missing", _HINT)
+    if ticket.port == 0 or (ticket.scheme == "ssh" and ticket.port is None):
+        raise Refused("the ticket's port is missing or 0", _HINT)
     if ticket.scheme == "ws" and ticket.host not in _LOOPBACK:
         raise Refused("`ws://` is for this machine only; a runtime elsewhere has `wss://`", _HINT)
     if not ticket.workdir.startswith("/") or not ticket.workdir.isprintable():

@@ -75,15 +75,15 @@ class Host:
 
 
 class started_sshd:
-    """An sshd with its own configuration in `folder`, as long as the `with` block lasts."""
+    """An sshd with its own configuration in `folder`, `more` lines in it, as long as the `with` block lasts."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.folder, self.port = folder, port or free_port()
+    def __init__(self, folder: Path, *more: str, port: int | None = None) -> None:
+        self.folder, self.port, self.more = folder, port or free_port(), more
 
     def __enter__(self) -> Runtime:
         assert SSHD, "sshd is missing: apt-get install openssh-server"
         for name in ("state", "content"):
-            (self.folder / name).mkdir(mode=0o700)
+            (self.folder / name).mkdir(mode=0o700, parents=True)
         key = self.folder / "host_key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         if os.geteuid() == 0:
@@ -118,6 +118,7 @@ class started_sshd:
                 "KbdInteractiveAuthentication no",
                 "MaxStartups 100",
                 "Subsystem sftp internal-sftp",
+                *self.more,
                 f'SetEnv COLAB_REMOTE_STATE="{self.folder / "state"}" PATH="{path}"',
                 "",
             )

@@ -46,7 +46,7 @@ class Frame(NamedTuple):
         """The payload as a JSON object. Raises Garbled."""
         try:
             value = json.loads(self.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Garbled("a frame holds no JSON") from None
         if not isinstance(value, dict):
             raise Garbled("a frame holds no JSON object")

@@ -30,10 +30,12 @@ def connect(
     if not replacing:
         _keep_one_that_answers(host)
     host = replace(host, pinned=time.time(), gpu=machine.kind)
-    ssh_config.pin(name, kind, host_key)
-    save_host(host)
-    ssh_config.write_config(all_hosts())
+    others = [other for other in all_hosts() if other.name != name]
+    # What may fail for a reason of the user's comes first; ssh passes over an `Include` of nothing.
     ssh_config.add_include()
+    ssh_config.pin(name, kind, host_key)
+    ssh_config.write_config([*others, host])
+    save_host(host)
     return host, machine
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _WINDOW = 4 << 20  # bytes; OpenSSH's 2 MB bounds throughput at 100 ms, 32 MB brings nothing more
 _CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
 _REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the default stalls every 512 MB
+_PROBE = 15.0  # seconds between two questions whether the far end is there
+_PROBE_PATIENCE = 60.0  # seconds for an answer, which may wait behind a window full of data on a slow line
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 
 
@@ -29,13 +32,21 @@ class Connection:
 
     def __init__(self, transport: paramiko.Transport, host: Host, timeout: float) -> None:
         self._transport, self._host, self._timeout = transport, host, timeout
+        threading.Thread(target=_probe, args=(transport,), daemon=True).start()
 
     def open_agent(self) -> Conversation:
         """A conversation with a new agent, sent there first where this version is not there yet."""
+        import paramiko
+
         channel = self._channel("session", None, f"`{self._host.name}`")
         channel.settimeout(self._timeout)
-        channel.exec_command(bundle().command())
-        _greeted(channel, bundle(), self._host.name)
+        try:
+            channel.exec_command(bundle().command())
+            _greeted(channel, bundle(), self._host.name)
+        except TimeoutError:
+            raise Unreachable(f"`{self._host.name}` let us in, but its agent did not start in time", GONE) from None
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise _lost(self._host, error) from None
         channel.settimeout(None)
         return Conversation(channel, self._host.name)
 
@@ -60,7 +71,7 @@ class Connection:
         except paramiko.ChannelException as error:
             raise Unreachable(f"{what} refused to be opened: {error.text}") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise Unreachable(f"contact with `{self._host.name}` was lost: {_words(error)}", GONE) from None
+            raise _lost(self._host, error) from None
 
 
 def open_connection(host: Host, timeout: float | None = None) -> Connection:
@@ -82,6 +93,18 @@ def open_connection(host: Host, timeout: float | None = None) -> Connection:
         transport.close()
         raise
     return Connection(transport, host, timeout or PATIENCE)
+
+
+def _probe(transport: paramiko.Transport) -> None:
+    """Close a connection whose far end has gone without a word: reads on it end, where they would wait for ever."""
+    while transport.is_active():
+        time.sleep(_PROBE)
+        hang_up = threading.Timer(_PROBE_PATIENCE, transport.close)
+        hang_up.daemon = True
+        hang_up.start()
+        # Refused by most servers, but answered by all; paramiko's own keep-alive asks for no answer.
+        transport.global_request("keepalive@openssh.com", wait=True)
+        hang_up.cancel()
 
 
 def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> None:
@@ -161,10 +184,7 @@ def _greeted(channel: paramiko.Channel, sent: Bundle, host: str) -> None:
 def _marked_line(channel: paramiko.Channel, host: str) -> bytes:
     said = b""
     while (start := said.find(MARK)) < 0 or not said.endswith(b"\n"):
-        try:
-            piece = channel.recv(1 << 12)
-        except TimeoutError:
-            raise Unreachable(f"`{host}` let us in, but its agent did not start in time") from None
+        piece = channel.recv(1 << 12)
         said += piece
         if not piece or len(said) > _NOISE:
             raise _no_agent(channel, said, host)
@@ -178,6 +198,10 @@ def _no_agent(channel: paramiko.Channel, said: bytes, host: str) -> ColabRemoteE
         return ColabRemoteError(f"`{host}` has no `python3`", "install Python 3.9 or later there")
     last = (channel.recv_stderr(_NOISE) or said).decode("utf-8", "replace").strip().rpartition("\n")[2]
     return ColabRemoteError(f"the agent did not start on `{host}`: {last or 'it said nothing'}")
+
+
+def _lost(host: Host, error: Exception) -> Unreachable:
+    return Unreachable(f"contact with `{host.name}` was lost: {_words(error)}", GONE)
 
 
 def _day(moment: float) -> str:

@@ -23,7 +23,7 @@ def dial(ticket: Ticket, timeout: float) -> socket.socket:
 def _tcp(host: str, port: int, timeout: float) -> socket.socket:
     try:
         stream = socket.create_connection((host, port), timeout)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise _sentence(error, f"{host}:{port}", timeout) from None
     # SSH's handshake and every keystroke are small packets: waiting to fill one costs round trips.
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -31,8 +31,8 @@ def _tcp(host: str, port: int, timeout: float) -> socket.socket:
     return stream
 
 
-def _sentence(error: OSError, address: str, timeout: float) -> Unreachable:
-    if isinstance(error, socket.gaierror):
+def _sentence(error: OSError | UnicodeError, address: str, timeout: float) -> Unreachable:
+    if isinstance(error, (socket.gaierror, UnicodeError)):
         return Unreachable(
             f"no address is known for `{address.rpartition(':')[0]}`",
             f"check this laptop's network; if that is well, {GONE}",
