@@ -34,6 +34,7 @@ COMMANDS = {
     "templates": ("project", "The bundled templates."),
     "new": ("project", "A project from a template, in a new or empty FOLDER."),
     "init": ("project", "Make a folder that is there a project: write its colab-remote.toml."),
+    "sync": ("project", "Make a project and its folder on the runtime equal."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.tables import columns
+
+if TYPE_CHECKING:
+    from colab_remote.laptop.sync.reconcile import Side
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _THERE = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -52,3 +56,42 @@ def init(folder: Path) -> None:
     settings = init_project(folder)
     output().report({"settings": str(settings.absolute())}, (f"wrote {visible(str(settings))}",))
     output().say("\nhint: say in it how the project trains, then `colab-remote train`")
+
+
+@click.command()
+@click.argument("folder", type=_THERE, default=".")
+@click.option("--host", "host_name", help="The host; the project's, or the only one, where it is left out.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen; touch nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Name every file.")
+@click.option("--prefer", type=click.Choice(["local", "remote"]), help="Whose version wins a conflict.")
+@click.option("--adopt", is_flag=True, help="Merge with a folder on the runtime that is not this project's yet.")
+@reports
+def sync(folder: Path, host_name: str | None, dry_run: bool, verbose: bool, prefer: Side | None, adopt: bool) -> None:
+    """Make a project and its folder on the runtime equal.
+
+    What changed on one side goes to the other. What changed on both is a conflict: neither is touched, exit code 3.
+    """
+    from colab_remote.cli.syncing import conflicts, document, moves, summary, tells
+    from colab_remote.laptop.hosts import choose_host
+    from colab_remote.laptop.project import remember_host, remembered_host, require_project
+    from colab_remote.laptop.reach import reach
+    from colab_remote.laptop.sync import synchronize
+
+    project = require_project(folder)
+    host = choose_host(host_name, remembered_host(project))
+    with reach(host, output().timeout) as connection, tells() as progress:
+        report = synchronize(
+            project,
+            connection.open_agent(),
+            host.ticket.workdir,
+            host.name,
+            prefer=prefer,
+            adopt=adopt,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    remember_host(project, host.name)
+    if report.conflicts:
+        raise conflicts(report, host.name)
+    lines = [summary(report), *(moves(report) if verbose or dry_run else ())]
+    output().report({"host": host.name, **document(report)}, lines)

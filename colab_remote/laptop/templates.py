@@ -27,14 +27,14 @@ _INIT = """\
 [project]
 name        = {name}
 {train}
-# resume    = "python3 train.py -r {{checkpoint}}"     what `train --resume` runs
-# setup     = "pip install -q -r requirements.txt"   once a runtime, again when it changes
-# outputs   = ["saved/"]                             come home, never go up
+# resume    = "python3 train.py -r {{checkpoint}}"     # what `train --resume` runs
+# setup     = "pip install -q -r requirements.txt"   # once a runtime, again when it changes
+# outputs   = ["saved/"]                             # come home, never go up
 # checkpoints = ["saved/**/*.pt", "saved/**/checkpoint-*/"]
-# keep      = 3                                      checkpoints at home: the newest and the best
+# keep      = 3                                      # checkpoints at home: the newest and the best
 
 [sync]
-# exclude   = ["data/"]                              on top of .gitignore and the usual suspects
+# exclude   = ["data/"]                              # on top of .gitignore and the usual suspects
 """
 
 

@@ -1,0 +1,196 @@
+"""A project and its folder on a runtime, made equal: scan, reconcile, transfer."""
+
+from __future__ import annotations
+
+import platform
+import posixpath
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from colab_remote.both.arrive import FULL
+from colab_remote.both.ignore import Ignore
+from colab_remote.both.records import Step
+from colab_remote.both.scan import Listing, scan
+from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.project import OURS, SETTINGS, Project
+from colab_remote.laptop.sync.lock import sync_lock
+from colab_remote.laptop.sync.reconcile import Conflict, Content, Plan, Side, content, reconcile
+from colab_remote.laptop.sync.scope import narrow
+from colab_remote.laptop.sync.state import load_known, load_state, save_known, save_state
+from colab_remote.laptop.sync.transfer import Far, Transferred, look, seen, transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sync is: bytes that passed, of those that are to pass both ways, and the files there are."""
+
+    bytes: int
+    total: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds."""
+
+    up: tuple[str, ...]
+    down: tuple[str, ...]
+    deleted_here: tuple[str, ...]
+    deleted_there: tuple[str, ...]
+    conflicts: tuple[Conflict, ...]
+    problems: dict[str, str]
+    sent: int
+    received: int
+    seconds: float
+
+
+def synchronize(
+    project: Project,
+    conversation: Conversation,
+    workdir: str,
+    host: str,
+    *,
+    prefer: Side | None = None,
+    adopt: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Make the project and its folder under `workdir` on the runtime equal, as far as nothing is in the way.
+
+    Raises Refused for a folder that is another's unless `adopt`, and where a side has lost most of its files unless
+    `prefer` decides; ColabRemoteError for a full disk; Unreachable.
+    """
+    started = time.monotonic()
+    folder = posixpath.join(workdir, project.name)
+    with sync_lock(project.root / OURS / "lock"):
+        answer = look(project, conversation, folder)
+        here, known = _look_here(project)
+        far = seen(answer, folder, host)
+        mark = _mark(project, far, host, adopt)
+        disk = far.mark.get("disk") if far.mark.get("project") == project.id else None
+        ancestor = load_state(project, disk)
+        scope = narrow(project, ancestor, here, far.listing)
+        plan = _only_up(reconcile(ancestor, here.entries, far.listing.entries, prefer), scope.problems)
+        _halt(plan, here, far.listing, host)
+        if dry_run:
+            return _report(plan, Transferred(), scope.problems, started)
+        _fits(plan, far, project, host)
+        done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, progress))
+        save_state(project, mark["disk"], _agreed(ancestor, plan, done, here, scope.kept))
+        save_known(project, known)
+    _full(done, folder, host, project)
+    return _report(plan, done, scope.problems, started)
+
+
+def _look_here(project: Project) -> tuple[Listing, dict[str, Any]]:
+    known = load_known(project)
+    return scan(str(project.root), Ignore(project.exclude, project.outputs), known), known
+
+
+def _mark(project: Project, far: Far, host: str, adopt: bool) -> dict[str, Any]:
+    """The mark for the runtime's folder: its own, or a new one where it is new to us. Raises Refused."""
+    owner = far.mark.get("project")
+    if owner == project.id and far.mark.get("disk"):
+        return far.mark
+    if far.occupied and owner != project.id and not adopt:
+        whose = f"is the folder of another project, `{far.mark.get('home')}`" if owner else "has files and no mark"
+        raise Refused(
+            f"`{far.folder}` on `{host}` {whose}, and not that of `{project.root}`",
+            "`--adopt` merges the two; or give this project another `name` in colab-remote.toml",
+        )
+    return {"disk": secrets.token_hex(16), "project": project.id, "home": f"{platform.node()}:{project.root}"}
+
+
+def _halt(plan: Plan, here: Listing, there: Listing, host: str) -> None:
+    """Stop where a side cannot be read, or has lost most of what it had. Raises ColabRemoteError."""
+    for name, listing in (("this laptop", here), (f"`{host}`", there)):
+        if "" in listing.problems:
+            raise ColabRemoteError(f"the project's folder on {name} {listing.problems['']}")
+    for side in plan.lost:
+        name = "here" if side == "local" else f"on `{host}`"
+        raise Refused(
+            f"the project has lost all or most of its files {name} since the last sync; nothing was touched",
+            "`--prefer local` makes the runtime as this laptop is, `--prefer remote` this laptop as the runtime is",
+        )
+
+
+def _only_up(plan: Plan, problems: dict[str, str]) -> Plan:
+    """The plan without what would change the settings here: nothing on a runtime decides what a laptop does."""
+    if not any(step.path == SETTINGS for step in plan.down):
+        return plan
+    problems[SETTINGS] = "changed on the runtime and only goes up: change it here"
+    return replace(plan, down=tuple(step for step in plan.down if step.path != SETTINGS))
+
+
+def _fits(plan: Plan, far: Far, project: Project, host: str) -> None:
+    """Raise ColabRemoteError where a side's disk cannot hold what would come."""
+    sides = (
+        (plan.up, far.free, f"`{host}`"),
+        (plan.down, shutil.disk_usage(project.root).free, "this laptop"),
+    )
+    for steps, free, name in sides:
+        needed = sum(step.length for step in steps)
+        if needed > free:
+            raise ColabRemoteError(
+                f"the disk of {name} is too full: {needed:,} bytes are to come, and {free:,} fit", "free some space"
+            )
+
+
+def _agreed(
+    ancestor: Mapping[str, Content], plan: Plan, done: Transferred, here: Listing, kept: Mapping[str, Content]
+) -> dict[str, Content]:
+    """What both sides agree on after a transfer: of a path with a conflict or a problem what was so before."""
+    now: dict[str, Content | None] = {path: content(here.entries.get(path)) for path in plan.same}
+    now |= {conflict.path: ancestor.get(conflict.path) for conflict in plan.conflicts}
+    for steps, problems in ((plan.up, done.up), (plan.down, done.down)):
+        now |= {step.path: ancestor.get(step.path) if step.path in problems else content(step.after) for step in steps}
+    return {**kept, **{path: found for path, found in now.items() if found is not None}}
+
+
+def _full(done: Transferred, folder: str, host: str, project: Project) -> None:
+    sides = ((done.up, f"`{folder}` on `{host}`"), (done.down, f"`{project.root}`"))
+    for problems, name in sides:
+        missed = [path for path, reason in problems.items() if reason == FULL]
+        if missed:
+            raise ColabRemoteError(
+                f"the disk of {name} is full: {len(missed)} files did not fit, `{missed[0]}` first",
+                "free some space, then sync again: what fitted is there, whole",
+            )
+
+
+def _teller(plan: Plan, progress: Callable[[Progress], None] | None) -> Callable[[int], None]:
+    total = sum(step.length for step in (*plan.up, *plan.down))
+    passed = 0
+
+    def tell(count: int) -> None:
+        nonlocal passed
+        passed += count
+        if progress:
+            progress(Progress(passed, total, len(plan.up) + len(plan.down)))
+
+    return tell
+
+
+def _report(plan: Plan, done: Transferred, problems: dict[str, str], started: float) -> Report:
+    up = [step for step in plan.up if step.path not in done.up]
+    down = [step for step in plan.down if step.path not in done.down]
+    return Report(
+        up=_paths(step for step in up if step.after),
+        down=_paths(step for step in down if step.after),
+        deleted_here=_paths(step for step in down if not step.after),
+        deleted_there=_paths(step for step in up if not step.after),
+        conflicts=plan.conflicts,
+        problems={**problems, **done.up, **done.down},
+        sent=sum(step.length for step in up),
+        received=sum(step.length for step in down),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _paths(steps: Iterable[Step]) -> tuple[str, ...]:
+    return tuple(step.path for step in steps)

@@ -1,0 +1,99 @@
+"""A project's folder on the runtime: what is in it, and changes to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from colab_remote.agent.serve import Call, Method
+from colab_remote.both.arrive import apply
+from colab_remote.both.ignore import Ignore
+from colab_remote.both.protocol import Refusal
+from colab_remote.both.records import Pieces, Step, pack_steps, unpack
+from colab_remote.both.scan import Known, pack_listing, scan
+from colab_remote.both.whole import read_json, write_json, write_whole
+
+_OURS = ".colab-remote"
+
+
+def look(call: Call) -> dict[str, Any]:
+    """What `folder` holds, as a listing in DATA; its mark, whether anything is in it, and the disk's free bytes."""
+    folder = Path(call.arguments["folder"])
+    if not folder.exists() and not folder.is_symlink():
+        call.send(pack_listing(scan(str(folder), Ignore((), ()), {})))
+        return {"mark": {}, "occupied": False, "free": _free(folder)}
+    if folder.is_symlink() or not folder.is_dir():
+        raise Refusal("refused", f"`{folder}` on the runtime is no folder", "move it away, or rename the project")
+    mark = _mark(folder)
+    ignore = Ignore(call.arguments["exclude"], call.arguments["outputs"])
+    known = _known(folder) if mark else {}
+    before = dict(known)
+    call.send(pack_listing(scan(str(folder), ignore, known)))
+    if mark and known != before:
+        write_whole(folder / _OURS / "known", json.dumps(known).encode("ascii"))
+    occupied = any(name != _OURS for name in os.listdir(folder))
+    return {"mark": mark, "occupied": occupied, "free": _free(folder)}
+
+
+def take(call: Call) -> dict[str, Any]:
+    """Make the changes that follow in `folder`, then mark it with `mark`; the problems by path in DATA.
+
+    Until the first push is whole the mark lacks its `disk`, so that one which was cut off is gone on with.
+    """
+    folder, mark = Path(call.arguments["folder"]), call.arguments["mark"]
+    ours = folder / _OURS
+    body = call.body()
+    ours.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _mark(folder) != mark:
+        write_json(ours / "disk.json", {key: value for key, value in mark.items() if key != "disk"})
+    try:
+        outcome = apply(str(folder), body, lambda step: True)
+    except ValueError as error:
+        raise Refusal("failed", f"what arrived cannot be understood: {error}") from None
+    if _mark(folder) != mark:
+        write_json(ours / "disk.json", mark)
+    call.send([json.dumps(outcome.problems).encode("ascii")])
+    return {}
+
+
+def give(call: Call) -> dict[str, Any]:
+    """The steps asked for in the body, with their content, in DATA."""
+    steps = list(_steps(call))
+    call.send(pack_steps(call.arguments["folder"], steps))
+    return {}
+
+
+def _steps(call: Call) -> Iterator[Step]:
+    for line in Pieces(call.body()).lines():
+        word, value = unpack(line)
+        if word == "set":
+            yield value[0]
+
+
+def _mark(folder: Path) -> dict[str, Any]:
+    try:
+        return {key: value for key, value in read_json(folder / _OURS / "disk.json").items() if key != "format"}
+    except (OSError, ValueError):
+        return {}
+
+
+def _known(folder: Path) -> dict[str, Known]:
+    """What earlier scans learned; it only saves time, so one that cannot be read is none."""
+    try:
+        return {path: Known(*row) for path, row in json.loads((folder / _OURS / "known").read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _free(folder: Path) -> int:
+    """Bytes that fit on the disk of `folder`, or of the nearest folder above that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+METHODS: dict[str, Method] = {"files_look": look, "files_take": take, "files_give": give}

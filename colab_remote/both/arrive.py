@@ -1,0 +1,270 @@
+"""Changes arriving in a project's folder: each checked just before it is made, each file whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Callable
+
+from colab_remote.both.place import Unfit, look, place_of, unfit_target
+from colab_remote.both.records import CHANGED, Pieces, Step, unpack
+from colab_remote.both.scan import Entry, digest_of
+from colab_remote.both.whole import TEMPORARY, flush_folder
+
+FULL = "did not fit: the disk is full"
+_BATCH = 64  # files, and
+_BATCH_BYTES = 32 << 20  # bytes, that are flushed together
+_FRESH = 2 * 10**9  # nanoseconds, see scan
+
+
+@dataclass
+class Outcome:
+    """What came of the steps: the paths that are as they were to be, and the problems of the others."""
+
+    done: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def apply(
+    root: str, chunks: Iterable[bytes], allowed: Callable[[Step], bool], tell: Callable[[int], None] | None = None
+) -> Outcome:
+    """Make the changes that arrive in `chunks`; `tell` hears of bytes as they come.
+
+    A path that is not as its step's `before` says is left alone. Raises ValueError for a stream that is damaged or
+    brings a step that is not allowed.
+    """
+    arrival = _Arrival(root, tell or (lambda count: None))
+    pieces = Pieces(chunks)
+    with arrival:
+        for line in pieces.lines():
+            word, value = unpack(line)
+            if word == "no":
+                arrival.outcome.problems[value[0]] = value[1]
+                continue
+            step, length = value
+            if not allowed(step) or length not in (0, step.length):
+                raise ValueError("a step that nobody asked for")
+            arrival.take(step, pieces.take(length))
+    return arrival.outcome
+
+
+@dataclass
+class _Waiting:
+    """A file that has arrived and is not yet in its place."""
+
+    step: Step
+    temporary: str
+    place: str
+    file: BinaryIO
+
+
+class _Arrival:
+    """Steps being made. Files wait for each other so that the disk is asked once for many."""
+
+    def __init__(self, root: str, tell: Callable[[int], None]) -> None:
+        self.root, self.tell = root, tell
+        self.outcome = Outcome()
+        self._waiting: list[_Waiting] = []
+        self._bytes = 0
+        self._touched: set[str] = set()
+        self._umask = _umask()
+
+    def __enter__(self) -> _Arrival:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._settle()
+        finally:
+            for waiting in self._waiting:
+                waiting.file.close()
+                os.unlink(waiting.temporary)
+
+    def take(self, step: Step, content: Iterator[bytes]) -> None:
+        """Make one step, or note why not; its content is read in any case."""
+        try:
+            if step.length:
+                self._receive(step, content)
+            else:
+                self._settle()
+                self._change(step)
+                self.outcome.done.append(step.path)
+        except Unfit as error:
+            self.outcome.problems[step.path] = str(error)
+        except OSError as error:
+            self.outcome.problems[step.path] = _reason(error)
+        for piece in content:
+            self.tell(len(piece))
+
+    def _receive(self, step: Step, content: Iterator[bytes]) -> None:
+        assert step.after is not None
+        place = place_of(self.root, step.path, make=True)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(place))
+        waiting = _Waiting(step, temporary, place, os.fdopen(handle, "wb"))
+        self._waiting.append(waiting)
+        digest = hashlib.blake2b(digest_size=16)
+        try:
+            for piece in content:
+                digest.update(piece)
+                waiting.file.write(piece)
+                self.tell(len(piece))
+            waiting.file.flush()
+            if digest.hexdigest() != step.after.mark:
+                raise Unfit(CHANGED)
+        except BaseException:
+            self._drop(waiting)
+            raise
+        self._bytes += step.length
+        if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bring what waits to the disk and into its place, then the folders' entries to the disk."""
+        for waiting in list(self._waiting):
+            try:
+                os.fsync(waiting.file.fileno())
+                waiting.file.close()
+                self._put(waiting)
+                self.outcome.done.append(waiting.step.path)
+            except Unfit as error:
+                self.outcome.problems[waiting.step.path] = str(error)
+            except OSError as error:
+                self.outcome.problems[waiting.step.path] = _reason(error)
+            self._drop(waiting)
+        for folder in self._touched:
+            if os.path.isdir(folder):
+                flush_folder(Path(folder))
+        self._touched.clear()
+        self._bytes = 0
+
+    def _put(self, waiting: _Waiting) -> None:
+        entry = waiting.step.after
+        assert entry is not None
+        found = check(waiting.place, waiting.step.before)
+        mode = stat.S_IMODE(found.st_mode) if found and stat.S_ISREG(found.st_mode) else 0o666 & ~self._umask
+        os.chmod(waiting.temporary, _with_bit(mode, entry.executable, self._umask))
+        os.utime(waiting.temporary, ns=(entry.mtime_ns, entry.mtime_ns))
+        # RACE: a save between the check and this line is lost; no portable call compares and replaces.
+        os.replace(waiting.temporary, waiting.place)
+        self._touched.add(os.path.dirname(waiting.place))
+
+    def _drop(self, waiting: _Waiting) -> None:
+        self._waiting.remove(waiting)
+        waiting.file.close()
+        try:
+            os.unlink(waiting.temporary)
+        except FileNotFoundError:
+            return
+
+    def _change(self, step: Step) -> None:
+        """A step without content: remove, make a link or a folder, an empty file, or change a mode."""
+        place = place_of(self.root, step.path, make=step.after is not None)
+        found = look(place)
+        if step.after is not None and step.after.kind == "folder" and found and stat.S_ISDIR(found.st_mode):
+            return
+        check(place, step.before)
+        self._touched.add(os.path.dirname(place))
+        if step.after is None:
+            self._remove(place, step.before)
+        elif step.after.kind == "folder":
+            _clear(place, step.before)
+            os.mkdir(place)
+        elif step.after.kind == "link":
+            self._link(place, step)
+        elif step.before is not None and step.before.kind == "file" and step.before.mark == step.after.mark:
+            assert found is not None
+            os.chmod(place, _with_bit(stat.S_IMODE(found.st_mode), step.after.executable, self._umask))
+        else:
+            self._empty(place, step)
+
+    def _remove(self, place: str, before: Entry | None) -> None:
+        _clear(place, before)
+        folder = os.path.dirname(place)
+        while folder != self.root:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                return  # something is in it
+            folder = os.path.dirname(folder)
+            self._touched.add(folder)
+
+    def _link(self, place: str, step: Step) -> None:
+        assert step.after is not None
+        reason = unfit_target(step.path, step.after.mark)
+        if reason:
+            raise Unfit(reason)
+        _clear(place, step.before)
+        os.symlink(step.after.mark, place)
+
+    def _empty(self, place: str, step: Step) -> None:
+        assert step.after is not None
+        if step.after.size:
+            raise Unfit(CHANGED)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(place))
+        self._waiting.append(_Waiting(step, temporary, place, os.fdopen(handle, "wb")))
+        self._settle()
+
+
+def check(place: str, before: Entry | None) -> os.stat_result | None:
+    """What lies at `place`, if it is still what `before` says. Raises Unfit."""
+    found = look(place)
+    if (found is None) != (before is None):
+        raise Unfit(CHANGED)
+    if found is not None and before is not None and not _same(place, found, before):
+        raise Unfit(CHANGED)
+    return found
+
+
+def _same(place: str, found: os.stat_result, before: Entry) -> bool:
+    if before.kind == "folder":
+        return stat.S_ISDIR(found.st_mode)
+    if before.kind == "link":
+        return stat.S_ISLNK(found.st_mode) and os.readlink(place) == before.mark
+    if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (before.size, before.mtime_ns):
+        return False
+    if os.name != "nt" and bool(found.st_mode & 0o100) != before.executable:
+        return False
+    fresh = max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - _FRESH
+    return not fresh or digest_of(place) == before.mark
+
+
+def _clear(place: str, before: Entry | None) -> None:
+    """Free the place of what `before` says is there."""
+    if before is None:
+        return
+    if before.kind != "folder":
+        os.unlink(place)
+        return
+    try:
+        os.rmdir(place)
+    except OSError as error:
+        # An empty folder that is no longer empty is no longer ours to remove: what is in it is an entry itself.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _with_bit(mode: int, executable: bool, umask: int) -> int:
+    return mode | (0o111 & ~umask) if executable else mode & ~0o111
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FULL
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ENOENT):
+        return CHANGED
+    return f"cannot be written: {error.strerror}"
+
+
+def _umask() -> int:
+    """This process's umask, which can only be read by setting it."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found

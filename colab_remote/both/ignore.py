@@ -1,0 +1,191 @@
+"""What is not synced: `.gitignore` files as git reads them, a project's own patterns, and the usual suspects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
+from colab_remote.both.whole import TEMPORARY
+
+IGNORE_FILE = ".gitignore"
+NEVER = frozenset({".git", ".colab-remote"})
+SUSPECTS = (
+    "__pycache__/",
+    "*.py[co]",
+    ".venv*/",
+    "venv/",
+    "env/",
+    "node_modules/",
+    ".ipynb_checkpoints/",
+    ".pytest_cache/",
+    ".mypy_cache/",
+    ".ruff_cache/",
+    ".hypothesis/",
+    ".tox/",
+    "*.egg-info/",
+    ".DS_Store",
+    "Thumbs.db",
+    ".env",
+    "*.pem",
+    "id_*",
+    "!id_*.pub",
+)
+
+# What pathspec (1.0 and later) writes for "this entry, or anything below it", for "a folder" and "at any depth".
+_ENTRY = "(?:(?P<ps_d>/)|$)"
+_FOLDER = "(?P<ps_d>/)"
+_ANYWHERE = "^(?:.+/)?"
+
+
+class Line(NamedTuple):
+    """One pattern: its number in its file, its text, its regular expression, and whether it ignores or admits."""
+
+    number: int
+    text: str
+    names: str | None  # for the entry's name alone
+    paths: str | None  # for its path
+    ignores: bool
+
+
+class Rules:
+    """The patterns of one file; the last one that matches decides, as in git."""
+
+    def __init__(self, source: str, lines: Iterable[str]) -> None:
+        self.source = source
+        self.lines = [line for line in map(_line, range(1, 1 << 30), lines) if line]
+        self._runs = [_Run(run) for run in _runs(self.lines)]
+
+    def verdict(self, path: str, name: str) -> bool | None:
+        """Whether `path` (relative to the rules' folder, a folder's ending in `/`) is ignored; None: not said here.
+
+        `name` is its last part. What lies in an ignored folder is not looked at: the caller does not go there.
+        """
+        for run in self._runs:
+            if run.matches(path, name):
+                return run.ignores
+        return None
+
+    def deciding(self, path: str, name: str) -> Line | None:
+        """The line that decides about `path`, None where none does."""
+        return next((line for line in reversed(self.lines) if _Run([line]).matches(path, name)), None)
+
+
+class _Run:
+    """Neighbouring lines of one meaning, as few regular expressions."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.ignores = lines[0].ignores
+        self._names = _either([line.names for line in lines])
+        self._paths = _either([line.paths for line in lines])
+
+    def matches(self, path: str, name: str) -> bool:
+        return bool(
+            (self._names is not None and self._names.match(name))
+            or (self._paths is not None and self._paths.match(path))
+        )
+
+
+class Ignore:
+    """All rules of one project at one end; `.gitignore` files are added as they are met."""
+
+    def __init__(self, exclude: Iterable[str], outputs: Iterable[str]) -> None:
+        self._outputs = Rules("outputs", (f"/{pattern.lstrip('/')}" for pattern in outputs))
+        self._first = Rules("[sync] exclude", exclude)
+        self._last = Rules("the usual suspects", SUSPECTS)
+        self.files: dict[str, Rules] = {}
+
+    def add(self, folder: str, text: str) -> None:
+        """Take in the `.gitignore` of `folder` (relative, empty for the project's root)."""
+        where = f"{folder}/{IGNORE_FILE}" if folder else IGNORE_FILE
+        # git knows no line end but these two, and skips a byte order mark.
+        lines = text[text.startswith("\ufeff") :].replace("\r\n", "\n").split("\n")
+        self.files[folder] = Rules(where, lines)
+
+    def chain(self, folder: str) -> list[tuple[int, Rules]]:
+        """The rules for entries of `folder`, strongest first, each with how much of a path is before its own."""
+        found = [(0, self._outputs), (0, self._first)]
+        while folder:
+            if folder in self.files:
+                found.append((len(folder) + 1, self.files[folder]))
+            folder = folder.rpartition("/")[0]
+        if "" in self.files:
+            found.append((0, self.files[""]))
+        return [(start, rules) for start, rules in [*found, (0, self._last)] if rules.lines]
+
+    def ignores(self, path: str, folder: bool = False) -> bool:
+        """Whether `path`, or a folder that it lies in, is ignored; `folder` says what it is itself."""
+        parts = path.split("/")
+        for end in range(1, len(parts) + 1):
+            ends_in_folder = folder or end < len(parts)
+            if ignored(self.chain("/".join(parts[: end - 1])), "/".join(parts[:end]), parts[end - 1], ends_in_folder):
+                return True
+        return False
+
+    def why(self, path: str, folder: bool = False) -> str:
+        """`.gitignore:3:*.log` for what is ignored by a line, a word for what is always, empty for what is not."""
+        name = path.rpartition("/")[2]
+        if _always(name):
+            return "never synced"
+        slash = "/" if folder else ""
+        for start, rules in self.chain(path.rpartition("/")[0]):
+            line = rules.deciding(path[start:] + slash, name + slash)
+            if line:
+                return f"{rules.source}:{line.number}:{line.text}" if line.ignores else ""
+        return ""
+
+
+def ignored(chain: list[tuple[int, Rules]], path: str, name: str, folder: bool) -> bool:
+    """Whether the entry `path` of a folder with that chain of rules is ignored."""
+    if _always(name):
+        return True
+    if folder:
+        path, name = f"{path}/", f"{name}/"
+    for start, rules in chain:
+        verdict = rules.verdict(path[start:], name)
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _always(name: str) -> bool:
+    return name.lower() in NEVER or name.startswith(TEMPORARY)
+
+
+def _line(number: int, text: str) -> Line | None:
+    try:
+        found, ignores = GitIgnoreSpecPattern.pattern_to_regex(text)
+    except ValueError:
+        return None  # git takes a pattern that cannot be read for one that matches nothing
+    if found is None or ignores is None:
+        return None
+    assert isinstance(found, str)
+    # pathspec's expressions also match what lies below; here each folder is asked about before it is entered.
+    exact = found.replace(_ENTRY, r"/?\Z").replace(_FOLDER, r"/\Z")
+    if exact.endswith("/"):
+        exact += "."  # `x/**` is everything in x, not x
+    if exact == found == ".":
+        return Line(number, text, ".", None, ignores)
+    if exact == r"/\Z":
+        return Line(number, text, r".*/\Z", None, ignores)
+    rest = exact[len(_ANYWHERE) :]
+    if exact.startswith(_ANYWHERE) and "/" not in rest.replace("[^/]", "").replace(r"/?\Z", "").replace(r"/\Z", ""):
+        return Line(number, text, rest, None, ignores)
+    return Line(number, text, None, exact, ignores)
+
+
+def _runs(lines: list[Line]) -> list[list[Line]]:
+    """Lines grouped by meaning, the last group first."""
+    groups: list[list[Line]] = []
+    for line in reversed(lines):
+        if not groups or groups[-1][0].ignores != line.ignores:
+            groups.append([])
+        groups[-1].append(line)
+    return groups
+
+
+def _either(expressions: Iterable[str | None]) -> re.Pattern[str] | None:
+    found = [f"(?:{expression})" for expression in expressions if expression is not None]
+    return re.compile("|".join(found), re.DOTALL) if found else None

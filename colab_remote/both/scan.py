@@ -1,0 +1,200 @@
+"""What is in a project's folder, found the same way at both ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from colab_remote.both.ignore import IGNORE_FILE, Ignore, ignored
+from colab_remote.both.place import unfit_target
+from colab_remote.both.whole import TEMPORARY
+
+MOST = 250_000  # entries of one side
+_AT_ONCE = 1000  # rows of a listing that are packed together
+_PIECE = 1 << 20
+_FRESH = 2 * 10**9  # nanoseconds in which a file system may not notice a second change
+
+
+class Entry(NamedTuple):
+    """A file, a link or an empty folder.
+
+    `mark` is a file's digest (hex) or a link's target; `mtime_ns` and `size` (bytes) are 0 but for files.
+    """
+
+    kind: str  # "file", "link", "folder"
+    size: int
+    mtime_ns: int
+    executable: bool
+    mark: str
+
+
+class Known(NamedTuple):
+    """A file's digest, and what was seen of the file when it was taken."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    digest: str
+
+
+@dataclass
+class Listing:
+    """One side: entries by path; what cannot be synced, with the reason; the text of each folder's `.gitignore`."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
+
+
+def scan(root: str, ignore: Ignore, known: dict[str, Known]) -> Listing:
+    """What is in `root` and not ignored. `known` saves reading files again, and holds those found when this returns.
+
+    Our own temporary files, left by a process that was killed, are removed on the way.
+    """
+    walk = _Walk(root, ignore, known)
+    walk.folder("")
+    known.clear()
+    known.update(walk.known)
+    return walk.listing
+
+
+def digest_of(path: str) -> str:
+    """The digest (hex) of a file's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(_PIECE), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def pack_listing(listing: Listing) -> Iterator[bytes]:
+    """A listing as it travels."""
+    yield json.dumps([listing.problems, listing.rules]).encode("ascii") + b"\n"
+    rows = [(path, *entry) for path, entry in listing.entries.items()]
+    for start in range(0, len(rows), _AT_ONCE):
+        yield json.dumps(rows[start : start + _AT_ONCE], separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def unpack_listing(lines: Iterable[bytes]) -> Listing:
+    """The listing that was packed. Raises ValueError for what is none, or has more than MOST entries."""
+    rows = iter(lines)
+    try:
+        problems, rules = json.loads(next(rows))
+        listing = Listing({}, _texts(problems), _texts(rules))
+        for line in rows:
+            for row in json.loads(line):
+                listing.entries[str(row[0])] = _entry(row[1:])
+            if len(listing.entries) > MOST:
+                raise ValueError(f"more than {MOST:,} files")
+    except (TypeError, IndexError, StopIteration, RecursionError):
+        raise ValueError("no listing") from None
+    return listing
+
+
+def entry_of(row: list[Any] | None) -> Entry | None:
+    """The entry in a JSON row, None for none. Raises ValueError."""
+    try:
+        return None if row is None else _entry(row)
+    except (TypeError, IndexError):
+        raise ValueError("no entry") from None
+
+
+def _entry(row: list[Any]) -> Entry:
+    kind, size, mtime_ns, executable, mark = row
+    if kind not in ("file", "link", "folder") or not 0 <= int(size) < 1 << 63 or abs(int(mtime_ns)) >= 1 << 63:
+        raise ValueError("no entry")
+    return Entry(kind, int(size), int(mtime_ns), bool(executable), str(mark))
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("no listing")
+    return {str(key): str(text) for key, text in value.items()}
+
+
+class _Walk:
+    """One scan under way."""
+
+    def __init__(self, root: str, ignore: Ignore, known: dict[str, Known]) -> None:
+        self.root, self.ignore, self.before = root, ignore, known
+        self.listing = Listing()
+        self.known: dict[str, Known] = {}
+        self.trusted = time.time_ns() - _FRESH
+
+    def folder(self, path: str) -> None:
+        """Take in the folder at `path`, and what lies below it."""
+        try:
+            with os.scandir(os.path.join(self.root, path)) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.listing.problems[path] = f"cannot be read: {error.strerror}"
+            return
+        if any(entry.name == IGNORE_FILE and entry.is_file(follow_symlinks=False) for entry in entries):
+            self._rules(path)
+        chain = self.ignore.chain(path)
+        if not entries and path:
+            self.listing.entries[path] = Entry("folder", 0, 0, False, "")
+        prefix = f"{path}/" if path else ""
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not ignored(chain, prefix + entry.name, entry.name, is_folder):
+                if is_folder:
+                    self.folder(prefix + entry.name)
+                else:
+                    self._leaf(prefix + entry.name, entry)
+            elif entry.name.startswith(TEMPORARY) and not is_folder:
+                os.unlink(entry.path)
+
+    def _rules(self, folder: str) -> None:
+        try:
+            with open(os.path.join(self.root, folder, IGNORE_FILE), "rb") as file:
+                text = file.read().decode("utf-8", "surrogateescape")
+        except OSError:
+            return  # it cannot be read, which its own entry says
+        self.listing.rules[folder] = text
+        self.ignore.add(folder, text)
+
+    def _leaf(self, path: str, entry: os.DirEntry[str]) -> None:
+        try:
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                self.listing.entries[path] = self._file(path, entry.path, found)
+            elif stat.S_ISLNK(found.st_mode):
+                self._link(path, os.readlink(entry.path))
+            else:
+                self.listing.problems[path] = f"is a {_special(found.st_mode)}, and not synced"
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.listing.problems[path] = f"cannot be read: {error.strerror}"
+
+    def _file(self, path: str, place: str, found: os.stat_result) -> Entry:
+        seen = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        known = self.before.get(path)
+        if known is None or known[:4] != seen:
+            known = Known(*seen, digest_of(place))
+        # A change within the clock's grain of an earlier one leaves no trace in the times.
+        if max(found.st_mtime_ns, found.st_ctime_ns) < self.trusted:
+            self.known[path] = known
+        return Entry("file", found.st_size, found.st_mtime_ns, bool(found.st_mode & 0o100), known.digest)
+
+    def _link(self, path: str, target: str) -> None:
+        reason = unfit_target(path, target)
+        if reason:
+            self.listing.problems[path] = reason
+        else:
+            self.listing.entries[path] = Entry("link", 0, 0, False, target)
+
+
+def _special(mode: int) -> str:
+    names = {stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+    return names.get(stat.S_IFMT(mode), "special file")

@@ -1,0 +1,63 @@
+"""One sync of a project at a time. The system lets go of a lock with the process that held it, however that ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from colab_remote.errors import Refused
+
+PATIENCE = 10.0  # seconds to wait for another sync
+_LOOK = 0.05
+_SPAN = 1 << 30  # where the locked byte lies: Windows lets nobody read a locked one
+
+
+@contextmanager
+def sync_lock(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock at `path`, waiting up to `patience` seconds. Raises Refused with who holds it."""
+    with open(path, "a+b") as file:
+        deadline = time.monotonic() + patience
+        while not _try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                raise Refused(f"another sync of this project runs: {_holder(path)}", "wait for it, or end it")
+            time.sleep(_LOOK)
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}).encode("ascii"))
+        file.flush()
+        yield
+
+
+def _holder(path: Path) -> str:
+    try:
+        said = json.loads(path.read_bytes())
+        return f"process {int(said['pid'])}, since {time.strftime('%H:%M:%S', time.localtime(float(said['since'])))}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "an unnamed process"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle: int) -> bool:
+        os.lseek(handle, _SPAN, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(handle, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,102 @@
+"""Carry a plan out over one conversation: what goes up and what comes down are asked for at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from colab_remote.both.arrive import apply
+from colab_remote.both.records import Pieces, Step, in_order, pack_request, pack_steps
+from colab_remote.both.scan import Listing, unpack_listing
+from colab_remote.errors import ColabRemoteError
+from colab_remote.laptop.conversation import Conversation, Exchange
+from colab_remote.laptop.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """The runtime's side: its folder and what is in it. `mark` says whose it is, `free` bytes fit on its disk."""
+
+    folder: str
+    listing: Listing
+    mark: dict[str, Any]
+    occupied: bool
+    free: int
+
+
+@dataclass(slots=True)
+class Transferred:
+    """What came of a plan: problems by path, for each side."""
+
+    up: dict[str, str] = field(default_factory=dict)
+    down: dict[str, str] = field(default_factory=dict)
+
+
+def look(project: Project, conversation: Conversation, folder: str) -> Exchange:
+    """Ask what is in the runtime's folder; `seen` reads the answer."""
+    return conversation.start("files_look", folder=folder, exclude=project.exclude, outputs=project.outputs)
+
+
+def seen(exchange: Exchange, folder: str, host: str) -> Far:
+    """The answer of `look`. Raises ColabRemoteError for one that makes no sense."""
+    try:
+        listing = unpack_listing(Pieces(_data(exchange)).lines())
+        said = exchange.result
+        return Far(folder, listing, dict(said["mark"]), bool(said["occupied"]), int(said["free"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ColabRemoteError(
+            f"`{host}` described `{folder}` in a way that makes no sense: {error}",
+            "exclude what is not needed there: `exclude` in colab-remote.toml",
+        ) from None
+
+
+def transfer(
+    project: Project,
+    conversation: Conversation,
+    far: Far,
+    up: tuple[Step, ...],
+    down: tuple[Step, ...],
+    mark: dict[str, Any],
+    tell: Callable[[int], None],
+) -> Transferred:
+    """Make all steps, telling of bytes as they pass, and leave `mark` there. Raises Unreachable."""
+    root = os.fspath(project.root)
+    push = pull = None
+    if up or mark != far.mark:
+        body = _told(pack_steps(root, in_order(up)), tell)
+        push = conversation.start("files_take", body, folder=far.folder, mark=mark)
+    if down:
+        asked = map(pack_request, in_order(down))
+        pull = conversation.start("files_give", asked, folder=far.folder)
+    done = Transferred()
+    if push is not None:
+        done.up = {str(path): str(reason) for path, reason in json.loads(b"".join(_data(push))).items()}
+    if pull is not None:
+        done.down = _arrived(root, pull, down, tell, conversation.host)
+    return done
+
+
+def _arrived(
+    root: str, pull: Exchange, down: tuple[Step, ...], tell: Callable[[int], None], host: str
+) -> dict[str, str]:
+    """Make the steps that arrive; each must be one that was asked for, so that a runtime decides about no path."""
+    expected = {step.path: step for step in down}
+    try:
+        outcome = apply(root, _data(pull), lambda step: expected.get(step.path) == step, tell)
+    except ValueError as error:
+        raise ColabRemoteError(f"`{host}` sent what nobody asked for: {error}", "sync again") from None
+    missing = expected.keys() - outcome.problems.keys() - set(outcome.done)
+    return {**dict.fromkeys(missing, "did not arrive"), **outcome.problems}
+
+
+def _data(exchange: Exchange) -> Iterator[bytes]:
+    return (piece for piece in exchange if isinstance(piece, bytes))
+
+
+def _told(pieces: Iterator[bytes], tell: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        tell(len(piece))
+        yield piece
