@@ -91,10 +91,10 @@ class _Run:
 class Ignore:
     """All rules of one project at one end; `.gitignore` files are added as they are met."""
 
-    def __init__(self, exclude: Iterable[str], outputs: Iterable[str]) -> None:
+    def __init__(self, exclude: Iterable[str], outputs: Iterable[str], suspects: Iterable[str] = SUSPECTS) -> None:
         self._outputs = Rules("outputs", (f"/{pattern.lstrip('/')}" for pattern in outputs))
         self._first = Rules("[sync] exclude", exclude)
-        self._last = Rules("the usual suspects", SUSPECTS)
+        self._last = Rules("the usual suspects", suspects)
         self.files: dict[str, Rules] = {}
 
     def add(self, folder: str, text: str) -> None:

@@ -88,12 +88,11 @@ def content(entry: Entry | None) -> Content | None:
 def lost_most(ancestor: State, tree: Tree) -> bool:
     """Whether a side has lost all of its files, or of at least 10 more than half. A moved file is not lost."""
     files = {path: content for path, content in ancestor.items() if content.kind != "folder"}
-    missing = [content for path, content in files.items() if path not in tree]
-    if len(missing) * 2 <= len(files):
-        return False
-    there = {entry.mark for entry in tree.values()}
-    gone = sum(content.mark not in there for content in missing)
-    return gone == len(files) > 1 or (len(files) >= _MANY and gone * 2 > len(files))
+    there = {entry.mark for entry in tree.values() if entry.kind != "folder"}
+    if not there:
+        return len(files) > 1
+    gone = sum(path not in tree and content.mark not in there for path, content in files.items())
+    return len(files) >= _MANY and gone * 2 > len(files)
 
 
 def _way(ancestor: Content | None, local: Entry | None, remote: Entry | None) -> Way:

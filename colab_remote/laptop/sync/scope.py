@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from colab_remote.both.ignore import Ignore
+from colab_remote.both.ignore import SUSPECTS, Ignore
 from colab_remote.both.place import unfit
 from colab_remote.both.scan import Listing
 from colab_remote.laptop.project import Project
@@ -27,7 +27,7 @@ def narrow(project: Project, ancestor: dict[str, Content], here: Listing, there:
     synced is left as it is, and what was agreed on about it is remembered.
     """
     problems = {**_unfit(there), **there.problems, **here.problems}
-    for path in _ignored(project, here, there):
+    for path in _ignored(project, here, there, ancestor):
         for entries in (here.entries, there.entries, ancestor):
             entries.pop(path, None)
     kept = {}
@@ -46,21 +46,24 @@ def _unfit(there: Listing) -> dict[str, str]:
     return {path: reason for path, reason in reasons if reason}
 
 
-def _ignored(project: Project, here: Listing, there: Listing) -> set[str]:
-    """Paths that one side's rules leave out and the other's do not."""
+def _ignored(project: Project, here: Listing, there: Listing, ancestor: dict[str, Content]) -> set[str]:
+    """Paths that one side's rules leave out and the other's do not.
+
+    What was agreed on is compared with all rules of both, the rest with what somebody wrote down: a usual suspect
+    that one side admits by a new rule is to travel.
+    """
     if here.rules == there.rules:
         return set()
-    rules = (_rules(project, here), _rules(project, there))
     entries = {**here.entries, **there.entries}
     unsure = here.entries.keys() ^ there.entries.keys()
-    return {path for path in unsure if any(one.ignores(path, entries[path].kind == "folder") for one in rules)}
-
-
-def _rules(project: Project, listing: Listing) -> Ignore:
-    ignore = Ignore(project.exclude, project.outputs)
-    for folder, text in listing.rules.items():
-        ignore.add(folder, text)
-    return ignore
+    out = set()
+    for suspects, paths in ((SUSPECTS, unsure & ancestor.keys()), ((), unsure - ancestor.keys())):
+        for listing in (here, there):
+            ignore = Ignore(project.exclude, project.outputs, suspects)
+            for folder, text in listing.rules.items():
+                ignore.add(folder, text)
+            out |= {path for path in paths if ignore.ignores(path, entries[path].kind == "folder")}
+    return out
 
 
 def _upwards(path: str) -> Iterator[str]:

@@ -1,0 +1,83 @@
+"""Two folders on this machine, and a real agent process between them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.project import load_project
+from colab_remote.laptop.sync import Report, synchronize
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A project here, and its folder there."""
+
+    here: Path
+    workdir: Path
+
+    @property
+    def there(self) -> Path:
+        return self.workdir / self.here.name
+
+    def sync(self, **options: Any) -> Report:
+        """One sync over a conversation of its own."""
+        with talking() as conversation:
+            return synchronize(load_project(self.here), conversation, str(self.workdir), "colab", **options)
+
+    def write(self, side: Path, path: str, text: str) -> None:
+        """Put a file on one side."""
+        place = side / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+
+@contextmanager
+def talking() -> Iterator[Conversation]:
+    """A conversation with an agent that is a child of ours."""
+    ours, its = socket.socketpair()
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "colab_remote.agent"], stdin=its, stdout=its, env={**os.environ, "HOME": "/nonexistent"}
+    )
+    its.close()
+    try:
+        while ours.recv(1) != b"\n":
+            pass
+        yield Conversation(ours, "colab")
+    finally:
+        ours.close()
+        agent.wait(20)
+
+
+def tree(root: Path) -> dict[str, object]:
+    """Everything in a folder but what is ours: content and mode of files, targets of links, None for folders."""
+    found: dict[str, object] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if name.split("/")[0] == ".colab-remote":
+            continue
+        if path.is_symlink():
+            found[name] = f"-> {os.readlink(path)}"
+        else:
+            found[name] = None if path.is_dir() else (path.read_bytes(), bool(path.stat().st_mode & 0o100))
+    return found
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Sides:
+    """A new project with one file, and a runtime without its folder."""
+    here = tmp_path / "here" / "digits"
+    here.mkdir(parents=True)
+    (here / "colab-remote.toml").write_text("")
+    (tmp_path / "content").mkdir()
+    return Sides(here, tmp_path / "content")
