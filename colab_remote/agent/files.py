@@ -42,14 +42,14 @@ def look(call: Call) -> dict[str, Any]:
 def take(call: Call) -> dict[str, Any]:
     """Make the changes that follow in `folder`, then mark it with `mark`; the problems by path in DATA.
 
-    Until the first push is whole the mark lacks its `disk`, so that one which was cut off is gone on with.
+    Until the first push is whole the mark's `disk` is only `begun`, and one that was cut off is gone on with.
     """
     folder, mark = Path(call.arguments["folder"]), call.arguments["mark"]
     ours = folder / _OURS
     body = call.body()
     ours.mkdir(mode=0o700, parents=True, exist_ok=True)
     if _mark(folder) != mark:
-        write_json(ours / "disk.json", {key: value for key, value in mark.items() if key != "disk"})
+        write_json(ours / "disk.json", {**mark, "disk": None, "begun": mark["disk"]})
     try:
         outcome = apply(str(folder), body, lambda step: True)
     except ValueError as error:

@@ -21,7 +21,7 @@ from colab_remote.laptop.project import OURS, SETTINGS, Project
 from colab_remote.laptop.sync.lock import sync_lock
 from colab_remote.laptop.sync.reconcile import Conflict, Content, Plan, Side, content, reconcile
 from colab_remote.laptop.sync.scope import narrow
-from colab_remote.laptop.sync.state import load_known, load_state, save_known, save_state
+from colab_remote.laptop.sync.state import State, load_known, load_state, save_known, save_state
 from colab_remote.laptop.sync.transfer import Far, Transferred, look, seen, transfer
 
 
@@ -72,16 +72,23 @@ def synchronize(
         here, known = _look_here(project)
         far = seen(answer, folder, host)
         mark = _mark(project, far, host, adopt)
-        disk = far.mark.get("disk") if far.mark.get("project") == project.id else None
-        ancestor = load_state(project, disk)
+        known_disk = mark["disk"] if far.mark.get("project") == project.id else None
+        state = load_state(project, known_disk)
+        ancestor = state.ancestor(here.entries, far.listing.entries)
         scope = narrow(project, ancestor, here, far.listing)
         plan = _only_up(reconcile(ancestor, here.entries, far.listing.entries, prefer), scope.problems)
         _halt(plan, here, far.listing, host)
         if dry_run:
             return _report(plan, Transferred(), scope.problems, started)
         _fits(plan, far, project, host)
+        if plan.up or plan.down:
+            # One that is cut off must leave no riddle: what arrived is found again by this.
+            begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
+            save_state(project, mark["disk"], begun)
         done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, progress))
-        save_state(project, mark["disk"], _agreed(ancestor, plan, done, here, scope.kept))
+        agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here)})
+        if agreed != state or mark != far.mark:
+            save_state(project, mark["disk"], agreed)
         save_known(project, known)
     _full(done, folder, host, project)
     return _report(plan, done, scope.problems, started)
@@ -92,18 +99,19 @@ def _look_here(project: Project) -> tuple[Listing, dict[str, Any]]:
     return scan(str(project.root), Ignore(project.exclude, project.outputs), known), known
 
 
-def _mark(project: Project, far: Far, host: str, adopt: bool) -> dict[str, Any]:
+def _mark(project: Project, far: Far, host: str, adopt: bool) -> dict[str, str]:
     """The mark for the runtime's folder: its own, or a new one where it is new to us. Raises Refused."""
     owner = far.mark.get("project")
-    if owner == project.id and far.mark.get("disk"):
-        return far.mark
-    if far.occupied and owner != project.id and not adopt:
+    ours = {"project": project.id, "home": f"{platform.node()}:{project.root}"}
+    if owner == project.id:
+        return {"disk": far.mark.get("disk") or far.mark["begun"], **ours}
+    if far.occupied and not adopt:
         whose = f"is the folder of another project, `{far.mark.get('home')}`" if owner else "has files and no mark"
         raise Refused(
             f"`{far.folder}` on `{host}` {whose}, and not that of `{project.root}`",
             "`--adopt` merges the two; or give this project another `name` in colab-remote.toml",
         )
-    return {"disk": secrets.token_hex(16), "project": project.id, "home": f"{platform.node()}:{project.root}"}
+    return {"disk": secrets.token_hex(16), **ours}
 
 
 def _halt(plan: Plan, here: Listing, there: Listing, host: str) -> None:
@@ -141,15 +149,17 @@ def _fits(plan: Plan, far: Far, project: Project, host: str) -> None:
             )
 
 
-def _agreed(
-    ancestor: Mapping[str, Content], plan: Plan, done: Transferred, here: Listing, kept: Mapping[str, Content]
-) -> dict[str, Content]:
+def _agreed(ancestor: Mapping[str, Content], plan: Plan, done: Transferred, here: Listing) -> dict[str, Content]:
     """What both sides agree on after a transfer: of a path with a conflict or a problem what was so before."""
     now: dict[str, Content | None] = {path: content(here.entries.get(path)) for path in plan.same}
-    now |= {conflict.path: ancestor.get(conflict.path) for conflict in plan.conflicts}
-    for steps, problems in ((plan.up, done.up), (plan.down, done.down)):
-        now |= {step.path: ancestor.get(step.path) if step.path in problems else content(step.after) for step in steps}
-    return {**kept, **{path: found for path, found in now.items() if found is not None}}
+    now |= {**_after(plan.up), **_after(plan.down)}
+    unsettled = (*(conflict.path for conflict in plan.conflicts), *done.up, *done.down)
+    now |= {path: ancestor.get(path) for path in unsettled}
+    return {path: found for path, found in now.items() if found is not None}
+
+
+def _after(steps: Iterable[Step]) -> dict[str, Content | None]:
+    return {step.path: content(step.after) for step in steps}
 
 
 def _full(done: Transferred, folder: str, host: str, project: Project) -> None:

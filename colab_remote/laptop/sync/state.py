@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +12,45 @@ from colab_remote.both.scan import Known
 from colab_remote.both.whole import FORMAT, NewerFormat, read_json, write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.project import OURS, Project
-from colab_remote.laptop.sync.reconcile import Content
+from colab_remote.laptop.sync.reconcile import Content, Tree, content
 
 
-def load_state(project: Project, disk: str | None) -> dict[str, Content]:
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was agreed on last by path, and what was about to go up and come down when a sync was cut off.
+
+    None is nothing there.
+    """
+
+    agreed: Mapping[str, Content | None] = field(default_factory=dict)
+    up: Mapping[str, Content | None] = field(default_factory=dict)
+    down: Mapping[str, Content | None] = field(default_factory=dict)
+
+    def ancestor(self, local: Tree, remote: Tree) -> dict[str, Content]:
+        """What both sides are known to have had: also what a sync that was cut off has brought to its place."""
+        found: dict[str, Content | None] = dict(self.agreed)
+        for moves, target in ((self.up, remote), (self.down, local)):
+            found |= {path: moved for path, moved in moves.items() if content(target.get(path)) == moved}
+        return {path: agreed for path, agreed in found.items() if agreed is not None}
+
+
+_PARTS = ("agreed", "up", "down")
+
+
+def load_state(project: Project, disk: str | None) -> State:
     """What this folder and that disk agreed on last; empty for a disk that is new to it. Raises Refused."""
-    if disk is None:
-        return {}
-    record = _read(_place(project, disk))
+    record = _read(_place(project, disk)) if disk else {}
     if record.get("project") != project.id:
-        return {}
+        return State()
     try:
-        return {path: Content(*row) for path, row in record["entries"].items()}
+        return State(*({path: row and Content(*row) for path, row in record[name].items()} for name in _PARTS))
     except (KeyError, TypeError, AttributeError):
-        return {}
+        return State()
 
 
-def save_state(project: Project, disk: str, agreed: dict[str, Content]) -> None:
-    """Keep what both sides agree on now."""
-    _write(_place(project, disk), {"project": project.id, "entries": agreed})
+def save_state(project: Project, disk: str, state: State) -> None:
+    """Keep what both sides agree on now, and what is about to change."""
+    _write(_place(project, disk), {"project": project.id, **{name: getattr(state, name) for name in _PARTS}})
 
 
 def load_known(project: Project) -> dict[str, Known]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from colab_remote.both.arrive import apply
 from colab_remote.both.records import Pieces, Step, in_order, pack_request, pack_steps
@@ -15,6 +15,8 @@ from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.project import Project
 
+_ID = re.compile(r"[0-9a-f]{32}")
+
 
 @dataclass(frozen=True, slots=True)
 class Far:
@@ -22,7 +24,7 @@ class Far:
 
     folder: str
     listing: Listing
-    mark: dict[str, Any]
+    mark: dict[str, str]
     occupied: bool
     free: int
 
@@ -45,8 +47,11 @@ def seen(exchange: Exchange, folder: str, host: str) -> Far:
     try:
         listing = unpack_listing(Pieces(_data(exchange)).lines())
         said = exchange.result
-        return Far(folder, listing, dict(said["mark"]), bool(said["occupied"]), int(said["free"]))
-    except (ValueError, KeyError, TypeError) as error:
+        mark = {name: str(value) for name, value in said["mark"].items() if value is not None}
+        if mark and not _ID.fullmatch(mark.get("disk") or mark["begun"]):
+            raise ValueError("its mark names no disk")
+        return Far(folder, listing, mark, bool(said["occupied"]), int(said["free"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ColabRemoteError(
             f"`{host}` described `{folder}` in a way that makes no sense: {error}",
             "exclude what is not needed there: `exclude` in colab-remote.toml",
@@ -59,7 +64,7 @@ def transfer(
     far: Far,
     up: tuple[Step, ...],
     down: tuple[Step, ...],
-    mark: dict[str, Any],
+    mark: dict[str, str],
     tell: Callable[[int], None],
 ) -> Transferred:
     """Make all steps, telling of bytes as they pass, and leave `mark` there. Raises Unreachable."""
