@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import Host
+from sides import Host
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pair import Pair, new_pair, tree
 
 from colab_remote.agent.serve import Call, Wire, serve
 from colab_remote.both.place import unfit, unfit_target
@@ -22,10 +23,14 @@ from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.project import load_project
 from colab_remote.laptop.sync import Report, synchronize
-from tests.laptop.sync.conftest import Sides, tree
 
 EVIL = b"evil"
 DIGEST = hashlib.blake2b(EVIL, digest_size=16).hexdigest()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return new_pair(tmp_path)
 
 
 def a_file(size: int = len(EVIL)) -> list[Any]:
@@ -78,14 +83,14 @@ class Liar:
             thread.join(20)
             its.close()
 
-    def sync(self, sides: Sides) -> Report:
+    def sync(self, pair: Pair) -> Report:
         with self.talking() as conversation:
-            return synchronize(load_project(sides.here), conversation, str(sides.workdir), "colab")
+            return synchronize(load_project(pair.here), conversation, str(pair.workdir), "colab")
 
 
-def everything(sides: Sides, root: Path) -> dict[str, object]:
+def everything(pair: Pair, root: Path) -> dict[str, object]:
     """All that is in `root`, but for what a sync itself keeps."""
-    load_project(sides.here)
+    load_project(pair.here)
     kept = tuple(f"here/digits/.colab-remote/{name}" for name in ("lock", "known", "state"))
     return {name: found for name, found in tree(root).items() if not name.startswith(kept)}
 
@@ -112,30 +117,30 @@ BAD_PATHS = [
 
 
 @pytest.mark.parametrize("path", BAD_PATHS, ids=repr)
-def test_a_path_that_no_file_may_have_is_named_and_left(sides: Sides, tmp_path: Path, path: str) -> None:
-    before = everything(sides, tmp_path)
-    report = Liar([[path, *a_file()], ["fine", *a_file()]]).sync(sides)
+def test_a_path_that_no_file_may_have_is_named_and_left(pair: Pair, tmp_path: Path, path: str) -> None:
+    before = everything(pair, tmp_path)
+    report = Liar([[path, *a_file()], ["fine", *a_file()]]).sync(pair)
     assert path in report.problems
-    assert (sides.here / "fine").read_bytes() == EVIL
-    (sides.here / "fine").unlink()
-    assert everything(sides, tmp_path) == before
+    assert (pair.here / "fine").read_bytes() == EVIL
+    (pair.here / "fine").unlink()
+    assert everything(pair, tmp_path) == before
 
 
 @pytest.mark.parametrize(
     "target",
     ["/etc/passwd", "..", "../x", "sub/../../x", "a/..", "x/../y", "", "a\0b", "C:\\x", "\\\\host\\x", ".\\..\\x"],
 )
-def test_a_link_that_may_lead_out_is_not_made(sides: Sides, target: str) -> None:
+def test_a_link_that_may_lead_out_is_not_made(pair: Pair, target: str) -> None:
     def records(asked: list[Any]) -> bytes:
         return json.dumps([*asked[:4], 0]).encode() + b"\n"
 
-    report = Liar([["link", "link", 0, 0, False, target]], records).sync(sides)
+    report = Liar([["link", "link", 0, 0, False, target]], records).sync(pair)
     assert "link" in report.problems
-    assert not os.path.lexists(sides.here / "link")
+    assert not os.path.lexists(pair.here / "link")
 
 
-def test_a_file_below_a_link_of_its_own_is_refused(sides: Sides) -> None:
-    (sides.here / "sub").mkdir()
+def test_a_file_below_a_link_of_its_own_is_refused(pair: Pair) -> None:
+    (pair.here / "sub").mkdir()
     entries = [["l", "link", 0, 0, False, "sub"], ["l/evil", *a_file()]]
     Liar(
         entries,
@@ -144,8 +149,8 @@ def test_a_file_below_a_link_of_its_own_is_refused(sides: Sides) -> None:
             + b"\n"
             + (EVIL if asked[3][0] == "file" else b"")
         ),
-    ).sync(sides)
-    assert not (sides.here / "sub" / "evil").exists()
+    ).sync(pair)
+    assert not (pair.here / "sub" / "evil").exists()
 
 
 @pytest.mark.parametrize(
@@ -166,28 +171,28 @@ def test_a_file_below_a_link_of_its_own_is_refused(sides: Sides) -> None:
     ],
     ids=repr,
 )
-def test_a_record_that_nobody_asked_for_ends_the_sync(sides: Sides, tmp_path: Path, record: object) -> None:
-    before = everything(sides, tmp_path)
+def test_a_record_that_nobody_asked_for_ends_the_sync(pair: Pair, tmp_path: Path, record: object) -> None:
+    before = everything(pair, tmp_path)
     liar = Liar([["asked", *a_file()]], lambda asked: json.dumps(record).encode() + b"\n" + EVIL)
     with pytest.raises(ColabRemoteError, match="nobody asked for"):
-        liar.sync(sides)
-    assert everything(sides, tmp_path) == before
+        liar.sync(pair)
+    assert everything(pair, tmp_path) == before
 
 
-def test_content_of_another_digest_is_left_alone(sides: Sides) -> None:
+def test_content_of_another_digest_is_left_alone(pair: Pair) -> None:
     liar = Liar([["f", *a_file()]], lambda asked: json.dumps([*asked[:4], 4]).encode() + b"\nEVIL")
-    assert "f" in liar.sync(sides).problems
-    assert list(tree(sides.here)) == ["colab-remote.toml"]
+    assert "f" in liar.sync(pair).problems
+    assert list(tree(pair.here)) == ["colab-remote.toml"]
 
 
-def test_a_huge_size_is_refused_before_anything_moves(sides: Sides) -> None:
+def test_a_huge_size_is_refused_before_anything_moves(pair: Pair) -> None:
     with pytest.raises(ColabRemoteError, match="too full"):
-        Liar([["huge", *a_file(1 << 62)]]).sync(sides)
+        Liar([["huge", *a_file(1 << 62)]]).sync(pair)
 
 
-def test_a_million_names_are_refused(sides: Sides) -> None:
+def test_a_million_names_are_refused(pair: Pair) -> None:
     with pytest.raises(ColabRemoteError, match="makes no sense"):
-        Liar([[f"f{number}", *a_file()] for number in range(300_000)]).sync(sides)
+        Liar([[f"f{number}", *a_file()] for number in range(300_000)]).sync(pair)
 
 
 @pytest.mark.parametrize(
@@ -196,9 +201,9 @@ def test_a_million_names_are_refused(sides: Sides) -> None:
      ["f", "file", 1 << 70, 0, 0, ""], "f", None, 1],
     ids=repr,
 )  # fmt: skip
-def test_a_listing_that_makes_no_sense_is_refused(sides: Sides, entry: Any) -> None:
+def test_a_listing_that_makes_no_sense_is_refused(pair: Pair, entry: Any) -> None:
     with pytest.raises(ColabRemoteError, match="makes no sense"):
-        Liar([entry]).sync(sides)
+        Liar([entry]).sync(pair)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +222,9 @@ def test_links_inside_the_project_are_fine(path: str, target: str) -> None:
 
 
 @pytest.mark.parametrize("disk", ["../../../../evil", "x", "", None, 5])
-def test_a_mark_with_no_id_for_a_disk_is_refused(sides: Sides, tmp_path: Path, disk: object) -> None:
-    before = everything(sides, tmp_path)
-    mark = {"project": load_project(sides.here).id, "disk": disk}
+def test_a_mark_with_no_id_for_a_disk_is_refused(pair: Pair, tmp_path: Path, disk: object) -> None:
+    before = everything(pair, tmp_path)
+    mark = {"project": load_project(pair.here).id, "disk": disk}
     with pytest.raises(ColabRemoteError, match="makes no sense"):
-        Liar([["f", *a_file()]], mark=mark).sync(sides)
-    assert everything(sides, tmp_path) == before
+        Liar([["f", *a_file()]], mark=mark).sync(pair)
+    assert everything(pair, tmp_path) == before

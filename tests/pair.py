@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.project import load_project
 from colab_remote.laptop.sync import Report, synchronize
 
 
 @dataclass(frozen=True)
-class Sides:
+class Pair:
     """A project here, and its folder there."""
 
     here: Path
@@ -73,11 +71,10 @@ def tree(root: Path) -> dict[str, object]:
     return found
 
 
-@pytest.fixture
-def sides(tmp_path: Path) -> Sides:
+def new_pair(folder: Path) -> Pair:
     """A new project with one file, and a runtime without its folder."""
-    here = tmp_path / "here" / "digits"
+    here = folder / "here" / "digits"
     here.mkdir(parents=True)
     (here / "colab-remote.toml").write_text("")
-    (tmp_path / "content").mkdir()
-    return Sides(here, tmp_path / "content")
+    (folder / "content").mkdir()
+    return Pair(here, folder / "content")
