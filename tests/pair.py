@@ -6,13 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.project import load_project
 from colab_remote.laptop.sync import Report, synchronize
 
@@ -28,9 +28,9 @@ class Pair:
     def there(self) -> Path:
         return self.workdir / self.here.name
 
-    def sync(self, **options: Any) -> Report:
-        """One sync over a conversation of its own."""
-        with talking() as conversation:
+    def sync(self, through: Callable[[Stream], Stream] = lambda stream: stream, **options: Any) -> Report:
+        """One sync over a conversation of its own, its stream passed `through` what spoils it."""
+        with talking(through) as conversation:
             return synchronize(load_project(self.here), conversation, str(self.workdir), "colab", **options)
 
     def write(self, side: Path, path: str, text: str) -> None:
@@ -41,7 +41,7 @@ class Pair:
 
 
 @contextmanager
-def talking() -> Iterator[Conversation]:
+def talking(through: Callable[[Stream], Stream] = lambda stream: stream) -> Iterator[Conversation]:
     """A conversation with an agent that is a child of ours."""
     ours, its = socket.socketpair()
     agent = subprocess.Popen(
@@ -51,7 +51,7 @@ def talking() -> Iterator[Conversation]:
     try:
         while ours.recv(1) != b"\n":
             pass
-        yield Conversation(ours, "colab")
+        yield Conversation(through(ours), "colab")
     finally:
         ours.close()
         agent.wait(20)
