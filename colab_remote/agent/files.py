@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_remote.agent.serve import Call, Method
-from colab_remote.both.arrive import apply
+from colab_remote.both.arrive import FULL, apply
 from colab_remote.both.ignore import Ignore
 from colab_remote.both.protocol import Refusal
 from colab_remote.both.records import Pieces, Step, pack_steps, unpack
@@ -34,7 +35,9 @@ def look(call: Call) -> dict[str, Any]:
     before = dict(known)
     call.send(pack_listing(scan(str(folder), ignore, known)))
     if mark and known != before:
-        write_whole(folder / _OURS / "known", json.dumps(known).encode("ascii"))
+        # It only saves time: a disk that is full must not end the sync that may free it.
+        with contextlib.suppress(OSError):
+            write_whole(folder / _OURS / "known", json.dumps(known).encode("ascii"))
     occupied = any(name != _OURS for name in os.listdir(folder))
     return {"mark": mark, "occupied": occupied, "free": _free(folder)}
 
@@ -54,7 +57,7 @@ def take(call: Call) -> dict[str, Any]:
         outcome = apply(str(folder), body, lambda step: True)
     except ValueError as error:
         raise Refusal("failed", f"what arrived cannot be understood: {error}") from None
-    if _mark(folder) != mark:
+    if _mark(folder) != mark and FULL not in outcome.problems.values():
         write_json(ours / "disk.json", mark)
     call.send([json.dumps(outcome.problems).encode("ascii")])
     return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -84,9 +85,8 @@ class _Arrival:
             if kind is None:
                 self._settle()
         finally:
-            for waiting in self._waiting:
-                waiting.file.close()
-                os.unlink(waiting.temporary)
+            for waiting in list(self._waiting):
+                self._drop(waiting)
 
     def take(self, step: Step, content: Iterator[bytes]) -> None:
         """Make one step, or note why not; its content is read in any case."""
@@ -158,11 +158,11 @@ class _Arrival:
 
     def _drop(self, waiting: _Waiting) -> None:
         self._waiting.remove(waiting)
-        waiting.file.close()
-        try:
+        # Closing writes what is left, which a full disk refuses once more.
+        with contextlib.suppress(OSError):
+            waiting.file.close()
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(waiting.temporary)
-        except FileNotFoundError:
-            return
 
     def _change(self, step: Step) -> None:
         """A step without content: remove, make a link or a folder, an empty file, or change a mode."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -46,7 +47,9 @@ class WholeFile:
             if kind is None:
                 self._finish()
         finally:
-            self.file.close()
+            # Closing writes what is left, which a full disk refuses once more.
+            with contextlib.suppress(OSError):
+                self.file.close()
             self.temporary.unlink(missing_ok=True)
 
     def _finish(self) -> None:

@@ -49,6 +49,17 @@ class Report:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one sync is to be done: the arguments of `synchronize`."""
+
+    host: str
+    prefer: Side | None
+    adopt: bool
+    dry_run: bool
+    progress: Callable[[Progress], None] | None
+
+
 def synchronize(
     project: Project,
     conversation: Conversation,
@@ -65,32 +76,39 @@ def synchronize(
     Raises Refused for a folder that is another's unless `adopt`, and where a side has lost most of its files unless
     `prefer` decides; ColabRemoteError for a full disk; Unreachable.
     """
+    options = Options(host, prefer, adopt, dry_run, progress)
+    try:
+        with sync_lock(project.root / OURS / "lock"):
+            return _synchronize(project, conversation, posixpath.join(workdir, project.name), options)
+    except OSError as error:
+        where = f" at `{error.filename}`" if error.filename else ""
+        raise ColabRemoteError(f"this laptop's disk refused{where}: {error.strerror or error}") from None
+
+
+def _synchronize(project: Project, conversation: Conversation, folder: str, options: Options) -> Report:
     started = time.monotonic()
-    folder = posixpath.join(workdir, project.name)
-    with sync_lock(project.root / OURS / "lock"):
-        answer = look(project, conversation, folder)
-        here, known = _look_here(project)
-        far = seen(answer, folder, host)
-        mark = _mark(project, far, host, adopt)
-        known_disk = mark["disk"] if far.mark.get("project") == project.id else None
-        state = load_state(project, known_disk)
-        ancestor = state.ancestor(here.entries, far.listing.entries)
-        scope = narrow(project, ancestor, here, far.listing)
-        plan = _only_up(reconcile(ancestor, here.entries, far.listing.entries, prefer), scope.problems)
-        _halt(plan, here, far.listing, host)
-        if dry_run:
-            return _report(plan, Transferred(), scope.problems, started)
-        _fits(plan, far, project, host)
-        if plan.up or plan.down:
-            # One that is cut off must leave no riddle: what arrived is found again by this.
-            begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
-            save_state(project, mark["disk"], begun)
-        done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, progress))
-        agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here)})
-        if agreed != state or mark != far.mark:
-            save_state(project, mark["disk"], agreed)
-        save_known(project, known)
-    _full(done, folder, host, project)
+    answer = look(project, conversation, folder)
+    here, known = _look_here(project)
+    far = seen(answer, folder, options.host)
+    mark = _mark(project, far, options)
+    state = load_state(project, mark["disk"] if far.mark.get("project") == project.id else None)
+    ancestor = state.ancestor(here.entries, far.listing.entries)
+    scope = narrow(project, ancestor, here, far.listing)
+    plan = _only_up(reconcile(ancestor, here.entries, far.listing.entries, options.prefer), scope.problems)
+    _halt(plan, here, far.listing, options.host)
+    if options.dry_run:
+        return _report(plan, Transferred(), scope.problems, started)
+    _fits(plan, far, project, options.host)
+    if plan.up or plan.down:
+        # One that is cut off must leave no riddle: what arrived is found again by this.
+        begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
+        save_state(project, mark["disk"], begun)
+    done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, options.progress))
+    agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here)})
+    if agreed != state or mark != far.mark:
+        save_state(project, mark["disk"], agreed)
+    save_known(project, known)
+    _full(done, folder, options.host, project)
     return _report(plan, done, scope.problems, started)
 
 
@@ -99,16 +117,16 @@ def _look_here(project: Project) -> tuple[Listing, dict[str, Any]]:
     return scan(str(project.root), Ignore(project.exclude, project.outputs), known), known
 
 
-def _mark(project: Project, far: Far, host: str, adopt: bool) -> dict[str, str]:
+def _mark(project: Project, far: Far, options: Options) -> dict[str, str]:
     """The mark for the runtime's folder: its own, or a new one where it is new to us. Raises Refused."""
     owner = far.mark.get("project")
     ours = {"project": project.id, "home": f"{platform.node()}:{project.root}"}
     if owner == project.id:
         return {"disk": far.mark.get("disk") or far.mark["begun"], **ours}
-    if far.occupied and not adopt:
+    if far.occupied and not options.adopt:
         whose = f"is the folder of another project, `{far.mark.get('home')}`" if owner else "has files and no mark"
         raise Refused(
-            f"`{far.folder}` on `{host}` {whose}, and not that of `{project.root}`",
+            f"`{far.folder}` on `{options.host}` {whose}, and not that of `{project.root}`",
             "`--adopt` merges the two; or give this project another `name` in colab-remote.toml",
         )
     return {"disk": secrets.token_hex(16), **ours}
@@ -143,6 +161,7 @@ def _fits(plan: Plan, far: Far, project: Project, host: str) -> None:
     )
     for steps, free, name in sides:
         needed = sum(step.length for step in steps)
+        free += sum(step.before.size for step in steps if step.before and not step.after)
         if needed > free:
             raise ColabRemoteError(
                 f"the disk of {name} is too full: {needed:,} bytes are to come, and {free:,} fit", "free some space"
