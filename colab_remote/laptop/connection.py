@@ -119,11 +119,14 @@ def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> No
     where = f"{host.ticket.host}:{host.ticket.port}" if host.ticket.port else host.ticket.host
     try:
         transport.start_client(timeout=transport.banner_timeout)
+        offered = transport.get_remote_server_key()  # raises where time ran out before there was one
     except IncompatiblePeer as error:
-        raise Unreachable(f"the sshd at `{where}` has no way in common with this laptop: {_words(error)}") from None
+        raise Unreachable(
+            f"the sshd at `{where}` has no way in common with this laptop: {_words(error)}", GONE
+        ) from None
     except (paramiko.SSHException, EOFError, OSError):
         raise Unreachable(f"what answers at `{where}` does not speak SSH, or hung up", GONE) from None
-    _check_key(fingerprint(transport.get_remote_server_key().asbytes()), host)
+    _check_key(fingerprint(offered.asbytes()), host)
 
 
 def _check_key(offered: str, host: Host) -> None:

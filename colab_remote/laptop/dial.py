@@ -38,7 +38,7 @@ def _sentence(error: OSError | UnicodeError, address: str, timeout: float) -> Un
             f"check this laptop's network; if that is well, {GONE}",
         )
     if isinstance(error, TimeoutError):
-        return Unreachable(f"`{address}` did not answer within {timeout:.0f} s", GONE)
+        return Unreachable(f"`{address}` did not answer within {timeout:g} s", GONE)
     if isinstance(error, ConnectionRefusedError):
         return Unreachable(f"nobody listens at `{address}`", GONE)
     return Unreachable(f"`{address}` cannot be reached: {error.strerror or type(error).__name__}", GONE)

@@ -13,7 +13,7 @@ from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.places import make_private, ours, ssh_folder
 
 _HEAD = "# Written by colab-remote, which replaces it: settings of your own belong into ~/.ssh/config.\n"
-_GLOB = re.compile(r"([*?\[\]])")
+_GLOB = re.compile(r"([*?\[\]\\])")
 _BLOCK = re.compile(rb"\s*(host|match)\b", re.IGNORECASE)
 
 # Every option with its reason. `RemoteCommand` and `RequestTTY` never appear: they break VS Code Remote-SSH.

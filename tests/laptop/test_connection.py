@@ -1,0 +1,200 @@
+"""A connection to a runtime: only to the pinned one, only with the key, in time, and every failure a sentence."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from sides import Host as Sides
+from sides import Laptop, Runtime, free_port, started_sshd
+
+from colab_remote.errors import Unreachable, WrongRuntime
+from colab_remote.laptop.connection import open_connection
+from colab_remote.laptop.hosts import Host
+from colab_remote.ticket import parse_ticket
+
+
+def known(host: Sides) -> Host:
+    """The laptop's host, for our functions."""
+    return Host("colab", parse_ticket(host.runtime.ticket), host.laptop.ours / "id_ed25519")
+
+
+@contextmanager
+def saying(text: bytes) -> Iterator[int]:
+    """A port where whoever connects hears `text` and nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    other, _ = server.accept()
+                except OSError:
+                    return
+                other.sendall(text)
+                taken.append(other)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        for other in taken:
+            other.close()
+
+
+def test_an_agent_answers(host: Sides) -> None:
+    with closing(open_connection(known(host))) as connection, closing(connection.open_agent()) as agent:
+        assert agent.ask("machine", workdir="/").result["cpus"] >= 1
+        assert agent.ask("ping").data == b""
+
+
+def test_several_agents_share_a_connection(host: Sides) -> None:
+    with closing(open_connection(known(host))) as connection:
+        agents = [connection.open_agent() for _ in range(3)]
+        for agent in agents:
+            agent.ask("ping")
+
+
+def test_the_cipher_is_aes_gcm(host: Sides) -> None:
+    with closing(open_connection(known(host))) as connection:
+        assert connection._transport.local_cipher == "aes256-gcm@openssh.com"
+        assert connection._transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_gigabyte_needs_no_new_keys(host: Sides) -> None:
+    with closing(open_connection(known(host))) as connection:
+        packetizer = connection._transport.packetizer
+        assert packetizer.REKEY_BYTES > 1 << 30
+        assert packetizer.REKEY_PACKETS < 1 << 31, "a packet's number must not come twice under one key"
+
+
+def test_a_port_of_the_runtime_is_a_stream(host: Sides) -> None:
+    with saying(b"from the runtime") as port, closing(open_connection(known(host))) as connection:
+        stream = connection.open_port(port)
+        assert stream.recv(99) == b"from the runtime"
+        stream.close()
+
+
+def test_a_port_where_nobody_listens_says_so(host: Sides) -> None:
+    port = free_port()
+    with (
+        closing(open_connection(known(host))) as connection,
+        pytest.raises(Unreachable, match=f"port {port} of `colab`"),
+    ):
+        connection.open_port(port)
+
+
+def test_another_host_key_is_refused_by_all(laptop: Laptop, tmp_path: Path) -> None:
+    port = free_port()
+    with started_sshd(tmp_path / "pinned", port=port) as runtime:
+        runtime.admit(laptop.public_line())
+        assert laptop("connect", runtime.ticket).returncode == 0
+    with started_sshd(tmp_path / "other", port=port) as other:
+        other.admit(laptop.public_line())
+        ours = laptop("connect", runtime.ticket)
+        status = laptop("status")
+        plain = subprocess.run(
+            ["ssh", "-F", str(laptop.home / ".ssh" / "config"), "colab", "true"], capture_output=True, text=True
+        )
+        host = Host("colab", parse_ticket(runtime.ticket), laptop.ours / "id_ed25519")
+        with pytest.raises(WrongRuntime):
+            open_connection(host)
+        listed = laptop("list", "--json")
+    pinned, offered = runtime.ticket.partition("#")[2], other.ticket.partition("#")[2]
+    assert (ours.returncode, ours.stdout) == (5, "")
+    assert f"  pinned   {pinned}\n  offered  {offered}\n\nhint: " in ours.stderr
+    assert status.returncode == 5
+    assert "than the one pinned on " in status.stderr
+    assert plain.returncode == 255
+    assert "HOST IDENTIFICATION HAS CHANGED" in plain.stderr
+    assert '"another runtime"' in listed.stdout
+
+
+def test_a_key_that_is_not_let_in(laptop: Laptop, runtime: Runtime) -> None:
+    done = laptop("connect", runtime.ticket)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "does not let this laptop's key in" in done.stderr
+    assert "hint: run the cell that `colab-remote cell` prints" in done.stderr
+    assert not (laptop.home / ".ssh" / "config").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak SSH"),
+        (b"", "does not speak SSH"),
+        (bytes(5000), "does not speak SSH"),
+        (b"SSH-1.5-old\r\n", "has no way in common with this laptop"),
+        (b"SSH-2.0-silent\r\n", "does not speak SSH, or hung up"),
+    ],
+)
+def test_what_does_not_speak_ssh_is_noticed_in_time(laptop: Laptop, runtime: Runtime, text: bytes, said: str) -> None:
+    with saying(text) as port:
+        done = laptop("--timeout", "1", "connect", runtime.ticket.replace(str(runtime.port), str(port), 1))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"`127.0.0.1:{port}` {said}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 3, "one message and one hint"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("yes noise", "prints without end"),
+        ("exit 3", "it said nothing"),
+        ("echo broken >&2; exit 3", "broken"),
+        ("sh -c 'PATH=/nowhere; python3'", "has no `python3`"),
+    ],
+)
+def test_an_agent_that_cannot_start_says_why(laptop: Laptop, tmp_path: Path, command: str, said: str) -> None:
+    with started_sshd(tmp_path / "odd", f"ForceCommand {command}") as runtime:
+        runtime.admit(laptop.public_line())
+        done = laptop("connect", runtime.ticket)
+    assert done.returncode == 1, done.stderr
+    assert said in done.stderr
+
+
+def test_an_agent_that_never_starts_is_given_up(laptop: Laptop, tmp_path: Path) -> None:
+    with started_sshd(tmp_path / "slow", "ForceCommand sleep 60") as runtime:
+        runtime.admit(laptop.public_line())
+        done = laptop("--timeout", "1", "connect", runtime.ticket)
+    assert done.returncode == 4
+    assert "did not start in time" in done.stderr
+
+
+def test_what_a_login_shell_prints_first_does_no_harm(laptop: Laptop, tmp_path: Path) -> None:
+    noise = 'ForceCommand head -c 60000 /dev/zero | tr "\\\\0" x; printf "no end"; eval "$SSH_ORIGINAL_COMMAND"'
+    with started_sshd(tmp_path / "noisy", noise) as runtime:
+        runtime.admit(laptop.public_line())
+        done = laptop("connect", runtime.ticket)
+    assert done.returncode == 0, done.stderr
+
+
+def test_interrupted_it_leaves_nothing_half_written(laptop: Laptop, runtime: Runtime) -> None:
+    laptop.public_line()
+    before = sorted(laptop.home.rglob("*"))
+    with saying(b"") as port:
+        ticket = runtime.ticket.replace(str(runtime.port), str(port), 1)
+        command = [sys.executable, "-m", "colab_remote", "connect", ticket]
+        process = subprocess.Popen(command, env=laptop.env, cwd=laptop.home, stderr=subprocess.PIPE, text=True)
+        _wait_until_connected(process.pid, port)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said.strip() == ""
+    assert sorted(laptop.home.rglob("*")) == before
+
+
+def _wait_until_connected(pid: int, port: int) -> None:
+    deadline = time.monotonic() + 20
+    while not any(found.raddr and found.raddr.port == port for found in psutil.Process(pid).net_connections()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

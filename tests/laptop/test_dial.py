@@ -1,0 +1,84 @@
+"""The way to a runtime's sshd: each way to fail has its sentence and its time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sides import free_port
+
+from colab_remote.errors import Refused, Unreachable
+from colab_remote.laptop.dial import dial
+from colab_remote.ticket import Ticket, parse_ticket
+
+PRINT = "SHA256:" + "A" * 43
+
+
+def ticket(host: str, port: int) -> Ticket:
+    return Ticket("ssh", "root", host, port, "/content", PRINT)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A socket on which nobody accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_a_stream_does_not_wait_for_full_packets(listener: socket.socket) -> None:
+    with dial(ticket("127.0.0.1", listener.getsockname()[1]), 5) as stream:
+        assert stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_bytes_go_both_ways(listener: socket.socket) -> None:
+    def echo() -> None:
+        other, _ = listener.accept()
+        with other:
+            other.sendall(other.recv(99))
+
+    thread = threading.Thread(target=echo)
+    thread.start()
+    with dial(ticket("localhost", listener.getsockname()[1]), 5) as stream:
+        stream.sendall(b"hello")
+        assert stream.recv(99) == b"hello"
+    thread.join()
+
+
+def test_nobody_listens() -> None:
+    port = free_port()
+    with pytest.raises(Unreachable) as failed:
+        dial(ticket("127.0.0.1", port), 5)
+    assert failed.value.message == f"nobody listens at `127.0.0.1:{port}`"
+    assert "run the cell again" in failed.value.hint
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 64 + ".org"])
+def test_a_name_without_an_address(host: str) -> None:
+    with pytest.raises(Unreachable) as failed:
+        dial(ticket(host, 22), 5)
+    assert failed.value.message == f"no address is known for `{host}`"
+    assert "network" in failed.value.hint
+
+
+def test_no_answer_in_time() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]  # fill the queue: the kernel then drops what else knocks
+        for other in waiting:
+            other.setblocking(False)
+            other.connect_ex(address)
+        with pytest.raises(Unreachable) as failed:
+            dial(ticket("127.0.0.1", address[1]), 0.3)
+        for other in waiting:
+            other.close()
+    assert "did not answer within 0.3 s" in failed.value.message
+
+
+@pytest.mark.parametrize("text", ["colab:S/content", "ssh://root@h:1/x?via=me@vps:22"])
+def test_a_way_that_this_version_does_not_know_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="does not know the way"):
+        dial(parse_ticket(f"{text}#{PRINT}"), 5)
