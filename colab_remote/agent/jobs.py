@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from colab_remote.agent.machine import state_folder
-from colab_remote.agent.processes import alive, boot_id, kill_group
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.jobrecord import ID, OVER, next_name, state
+from colab_remote.both.processes import alive, boot_id, kill_group
 from colab_remote.both.protocol import CHUNK, Refusal
 from colab_remote.both.whole import NewerFormat, read_json, write_json
 
@@ -44,7 +44,7 @@ def start(call: Call) -> dict[str, Any]:
     record = {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
     write_json(folder / "job.json", {**record, "name": name, "asked": time.time(), "boot": boot_id()})
     # Behind a pipe Python holds back what it prints; whoever follows wants it now.
-    _spawn(folder, {"PYTHONUNBUFFERED": "1", **os.environ, **asked["environment"]})
+    _spawn(folder, {"PYTHONUNBUFFERED": "1", **os.environ, **_granted(), **asked["environment"]})
     return _begun(folder)
 
 
@@ -79,12 +79,33 @@ def stop(call: Call) -> dict[str, Any]:
         return _UNKNOWN
     grace = float(call.arguments["grace"])
     write_json(folder / "stop.json", {"grace": grace, "asked": time.time()})
-    _signal(folder)
+    if not (folder / "exit.json").exists():
+        _signal(folder)
     deadline = time.monotonic() + grace + _BEGIN
     for over in _watch(folder):
+        _end_orphan(folder)
         if over or time.monotonic() > deadline or call.cancelled(_LOOK):
             break
     return _facts(folder)
+
+
+def _granted() -> dict[str, str]:
+    """The secrets and variables that `launch` was told jobs may see."""
+    try:
+        granted: dict[str, str] = read_json(state_folder() / "environment.json")["job_environment"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return granted
+
+
+def job_over(identity: str) -> bool:
+    """Whether that job is over, or was never one of this runtime's."""
+    return _facts(_jobs_folder() / _checked(identity))["state"] in OVER
+
+
+def job_starts(folder: str) -> list[tuple[float, str]]:
+    """When the jobs of that folder began, by this machine's clock, and their ids; earliest first."""
+    return sorted((job["started"], job["id"]) for job in _all() if job.get("folder") == folder and job.get("started"))
 
 
 def _watch(folder: Path) -> Iterator[bool]:
@@ -98,13 +119,17 @@ def _watch(folder: Path) -> Iterator[bool]:
 
 
 def _signal(folder: Path) -> None:
-    """Tell the runner, which goes on if we are cut off; where it is gone, end the group ourselves."""
+    """Tell the runner, which goes on if we are cut off."""
     ran = _record(folder / "run.json")
-    if not ran or (folder / "exit.json").exists():
-        return
-    if alive(ran["runner"], ran["runner_start"], ran["boot"]):
+    if ran and alive(ran["runner"], ran["runner_start"], ran["boot"]):
         os.kill(ran["runner"], signal.SIGTERM)
-    elif alive(ran["pid"], ran["start"], ran["boot"]):
+
+
+def _end_orphan(folder: Path) -> None:
+    """End the group of a job whose runner is gone: nobody else will."""
+    ran = _record(folder / "run.json")
+    runner = ran and alive(ran["runner"], ran["runner_start"], ran["boot"])
+    if ran and not runner and alive(ran["pid"], ran["start"], ran["boot"]):
         kill_group(ran["pid"])
 
 
@@ -160,7 +185,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     # Seconds by this machine's clock alone, which may be wrong.
     seconds = ended.get("ended", time.time()) - ran.get("started", job.get("asked", 0))
     found = {"state": state(ran, ended, lives), "seconds": seconds, "log_bytes": _size(folder / "log")}
-    return {**job, "pid": ran.get("pid"), **ended, **found}
+    return {**job, "pid": ran.get("pid"), "started": ran.get("started"), **ended, **found}
 
 
 def _lives(job: dict[str, Any], ran: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from colab_remote.agent.processes import boot_id, kill_group, signal_group, started
+from colab_remote.both.processes import boot_id, kill_group, signal_group, started
 from colab_remote.both.whole import read_json, write_json
 
 assert sys.platform != "win32"  # runs on the runtime, which is Linux

@@ -1,0 +1,333 @@
+"""RUNS IN COLAB. `launch()` is its story: keys, sshd, tunnel, ticket, card."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from colab_remote.both.processes import alive
+from colab_remote.both.whole import read_json, write_json
+from colab_remote.errors import ColabRemoteError, ProviderRefused, Refused
+from colab_remote.runtime.supervisor import LOG, RECORD, Orders
+from colab_remote.runtime.tunnels import TUNNELS
+from colab_remote.ticket import Ticket, parse_ticket
+
+DEFAULT_STATE = "~/.colab-remote"
+WORKDIR = "/content"
+NAME = "colab"
+_ENDING = 15  # seconds that a supervisor may take to end what it started
+_ERRORS = {kind.code: kind for kind in (ColabRemoteError, ProviderRefused, Refused)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `launch` was asked for. `bind` is sshd's address, with a port of 0 for any that is free."""
+
+    tunnel: str
+    name: str
+    workdir: Path
+    state: Path
+    keys: tuple[str, ...]
+    environment: dict[str, str]
+    job_environment: dict[str, str] = field(repr=False)
+    token: str = field(repr=False)
+    region: str | None = None
+    bind: tuple[str, int] = ("127.0.0.1", 0)
+
+    def digest(self) -> str:
+        """The same for the same arguments, and telling nothing about them."""
+        return hashlib.blake2b(repr(asdict(self)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A machine that can be reached: what the ticket says, and what runs here for it.
+
+    `pid` is the supervisor's. `said` are lines about what this launch did, `fresh` whether it started anything.
+    """
+
+    ticket: str
+    name: str
+    tunnel: str
+    pid: int
+    state: Path
+    note: str = ""
+    fresh: bool = True
+    said: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """The host name that the laptop dials."""
+        return parse_ticket(self.ticket).host
+
+    @property
+    def port(self) -> int | None:
+        """The port that the laptop dials, None where the ticket's scheme has one."""
+        return parse_ticket(self.ticket).port
+
+    @property
+    def ssh_config(self) -> str:
+        """A block for an SSH configuration written by hand; `connect` writes a better one, with the key pinned."""
+        ticket = parse_ticket(self.ticket)
+        return f"Host {self.name}\n  HostName {ticket.host}\n  Port {ticket.port}\n  User {ticket.user}\n"
+
+    @property
+    def vscode_url(self) -> str:
+        """A link that opens VS Code on the working directory, once the laptop has connected."""
+        return f"vscode://vscode-remote/ssh-remote+{self.name}{parse_ticket(self.ticket).workdir}"
+
+    def stop(self) -> None:
+        """Stop sshd and the tunnel; jobs go on."""
+        shutdown(self.state)
+
+
+def launch(
+    tunnel: str = "auto",
+    *,
+    name: str = NAME,
+    authtoken: str | None = None,
+    authorized_keys: str | Iterable[str] | None = None,
+    workdir: str = WORKDIR,
+    region: str | None = None,
+    env: Iterable[str] = (),
+    restart: bool = False,
+) -> Runtime:
+    """Make this machine a runtime and show how to connect to it.
+
+    Keys and token come from the arguments, else Colab's secrets `SSH_PUBLIC_KEY` and `NGROK_AUTHTOKEN`, else the
+    environment. `env` names secrets or variables that jobs may see. Raises ColabRemoteError.
+    """
+    from colab_remote.runtime import card
+
+    wanted = want(
+        tunnel=tunnel,
+        name=name,
+        token=authtoken,
+        keys=authorized_keys,
+        workdir=workdir,
+        state=DEFAULT_STATE,
+        region=region,
+        env=env,
+    )
+    runtime = start(wanted, restart)
+    card.show(runtime)
+    return runtime
+
+
+def want(
+    *,
+    tunnel: str,
+    name: str,
+    token: str | None,
+    keys: str | Iterable[str] | None,
+    workdir: str,
+    state: str,
+    region: str | None = None,
+    env: Iterable[str] = (),
+    bind: tuple[str, int] = ("127.0.0.1", 0),
+) -> Wanted:
+    """What these arguments ask for, keys and token found. Raises Refused."""
+    from colab_remote.runtime.environment import job_environment, session_environment
+    from colab_remote.runtime.keys import authorized_keys
+    from colab_remote.runtime.secrets import secret
+
+    if tunnel not in TUNNELS:
+        raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
+    places = [Path(place).expanduser().absolute() for place in (workdir, state)]
+    for place in places:
+        if not str(place).isprintable():
+            raise Refused(f"`{place}` holds a control character", "choose a folder with a plain name")
+    return Wanted(
+        tunnel=tunnel,
+        name=name,
+        workdir=places[0],
+        state=places[1],
+        keys=authorized_keys(keys),
+        environment=session_environment(os.environ, sys.executable),
+        job_environment=job_environment(env),
+        token="" if TUNNELS[tunnel] == "direct" else token or secret("NGROK_AUTHTOKEN") or "",
+        region=region,
+        bind=bind,
+    )
+
+
+def start(wanted: Wanted, restart: bool = False) -> Runtime:
+    """Bring the runtime up as wanted, or find it so: then nothing is restarted. Raises ColabRemoteError."""
+    for folder in (wanted.state, wanted.workdir):
+        _make(folder)
+    os.chmod(wanted.state, 0o700)
+    with _alone(wanted.state):
+        record = _running(wanted.state)
+        if record and record.get("wanted") == wanted.digest() and not restart:
+            return _runtime(record, wanted.state, fresh=False)
+        said = ("replacing what an earlier launch started",) if record else ()
+        _end(record)
+        return _supervised(wanted, said)
+
+
+def shutdown(state: Path) -> bool:
+    """Stop what `launch` started under `state`, and nothing else; whether there was anything."""
+    if not state.is_dir():
+        return False
+    with _alone(state):
+        record = _running(state)
+        _end(record)
+        return bool(record)
+
+
+def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
+    from colab_remote.runtime.secrets import secret
+    from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, write_config
+
+    address, port = wanted.bind
+    user = getpass.getuser()
+    environment = {**wanted.environment, "COLAB_REMOTE_STATE": str(wanted.state)}
+    fingerprint = host_key(wanted.state, secret("SSH_HOST_KEY"))
+    sshd = Sshd(find_sshd(), wanted.state, user, address, port or _free_port(address), environment)
+    left_out = write_config(sshd, wanted.keys)
+    if left_out:
+        said += (f"left out of sessions' environment, because sshd cannot carry them: {', '.join(left_out)}",)
+    write_json(
+        wanted.state / "environment.json",
+        {"environment": wanted.environment, "job_environment": wanted.job_environment},
+    )
+    facts = {
+        "wanted": wanted.digest(),
+        "name": wanted.name,
+        "user": user,
+        "workdir": str(wanted.workdir),
+        "fingerprint": fingerprint,
+        "tunnel": wanted.tunnel,
+        "since": time.time(),
+    }
+    orders = Orders(
+        state=str(wanted.state),
+        sshd=sshd.argv,
+        bind_host=address,
+        port=sshd.port,
+        tunnel=wanted.tunnel,
+        region=wanted.region,
+        facts=facts,
+        token=wanted.token,
+    )
+    return _runtime(_spawn(orders), wanted.state, said=said)
+
+
+def _spawn(orders: Orders) -> dict[str, Any]:
+    """Start the supervisor in a session of its own and wait for its answer."""
+    state = Path(orders.state)
+    handle = os.open(state / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with open(handle, "ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "colab_remote.runtime.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )
+    try:
+        assert child.stdin
+        assert child.stdout
+        # The token goes through a pipe: argv and environment can be read by others.
+        with child.stdin, child.stdout:
+            child.stdin.write(json.dumps(asdict(orders)).encode() + b"\n")
+            child.stdin.close()
+            line = child.stdout.readline()
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    answer = json.loads(line or b"{}")
+    if "record" in answer:
+        record: dict[str, Any] = answer["record"]
+        return record
+    child.wait()
+    error = answer.get("error")
+    if error:
+        raise _ERRORS.get(error["code"], ColabRemoteError)(error["message"], error["hint"])
+    raise ColabRemoteError("the supervisor ended before it said anything", f"`{state / LOG}` may say why")
+
+
+def _runtime(record: dict[str, Any], state: Path, fresh: bool = True, said: tuple[str, ...] = ()) -> Runtime:
+    address = record["address"]
+    ticket = Ticket(
+        address["scheme"], record["user"], address["host"], address["port"], record["workdir"], record["fingerprint"]
+    )
+    return Runtime(
+        str(parse_ticket(str(ticket))),
+        record["name"],
+        record["tunnel"],
+        record["pid"],
+        state,
+        address["note"],
+        fresh,
+        said,
+    )
+
+
+def _running(state: Path) -> dict[str, Any] | None:
+    """The record of the supervisor that runs under `state`, None for none, known by pid and start time."""
+    try:
+        record = read_json(state / RECORD)
+        return record if alive(record["pid"], record["start"], record["boot"]) else None
+    except (FileNotFoundError, KeyError, ValueError):
+        return None
+
+
+def _end(record: dict[str, Any] | None) -> None:
+    if not record:
+        return
+    import psutil
+
+    try:
+        supervisor = psutil.Process(record["pid"])
+        supervisor.terminate()
+        supervisor.wait(_ENDING)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        from colab_remote.runtime.supervisor import end_tree
+
+        end_tree(record["pid"])
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """One launch or shutdown at a time: the second waits, and finds what the first left."""
+    if sys.platform != "linux":
+        raise Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
+    import fcntl
+
+    with open(os.open(state / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"`{folder}` cannot be made: {error.strerror}", "name another folder") from None
+
+
+def _free_port(address: str) -> int:
+    # RACE: somebody may take it before sshd does; sshd then says so, and launch is run again.
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise Refused(f"`{address}` is no address of this machine: {error.strerror}", "see `ip address`") from None
+        return int(probe.getsockname()[1])

@@ -1,0 +1,55 @@
+"""Ways from the world to this machine's sshd: one file each, behind one small interface."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+# What a user may name. A tunnel's module has `open_tunnel(port, plan) -> Tunnel` and is imported when it is wanted.
+TUNNELS = {"auto": "ngrok", "ngrok": "ngrok", "direct": "direct"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the laptop finds sshd: the ticket's scheme, host and port (None where the scheme has one).
+
+    `note` is a line about it for the card, may be empty.
+    """
+
+    scheme: str
+    host: str
+    port: int | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a tunnel may need: the state folder, the provider's token and region, sshd's own address."""
+
+    state: Path
+    token: str = field(repr=False)
+    region: str | None
+    bind_host: str
+
+
+class Tunnel(Protocol):
+    """An open way in."""
+
+    @property
+    def address(self) -> Address:
+        """Where it leads from; may change while it lives."""
+
+    def alive(self) -> bool:
+        """Whether it still carries connections."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+def open_tunnel(name: str, port: int, plan: Plan) -> Tunnel:
+    """Open the tunnel called `name` to sshd's `port`. Raises ProviderRefused and other ColabRemoteErrors."""
+    module = importlib.import_module(f"colab_remote.runtime.tunnels.{TUNNELS[name]}")
+    opened: Tunnel = module.open_tunnel(port, plan)
+    return opened

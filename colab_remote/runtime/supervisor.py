@@ -1,0 +1,200 @@
+"""The process that outlives `launch`: it keeps sshd and the tunnel running, and says where they are.
+
+`python -m colab_remote.runtime.supervisor` reads one JSON line of orders on stdin, answers with one JSON line on
+stdout once the runtime can be reached (or why it cannot), and goes on until SIGTERM. What it keeps in
+`runtime.json` is where `launch` and `shutdown` find it. It imports little: it stays in memory as long as the VM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from colab_remote.both.processes import boot_id, started
+from colab_remote.both.whole import write_json, write_whole
+from colab_remote.errors import ColabRemoteError
+from colab_remote.runtime.tunnels import Plan, Tunnel, open_tunnel
+
+RECORD = "runtime.json"
+LOG = "supervisor.log"
+_LOG_SIZE = 1 << 20  # bytes; then it begins anew, the old one kept once
+_PATIENCE = 20  # seconds for sshd to listen
+_LOOK = 0.25  # seconds between two looks at what it supervises
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What `launch` wants: sshd's command, the tunnel, and `facts` to record with them."""
+
+    state: str
+    sshd: list[str]
+    bind_host: str
+    port: int
+    tunnel: str
+    region: str | None
+    facts: dict[str, Any]
+    token: str = field(repr=False)
+
+
+class Stop(Exception):
+    """SIGTERM came."""
+
+
+class Supervisor:
+    """sshd and the tunnel, restarted when they die."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders, self.state = orders, Path(orders.state)
+        self.sshd: subprocess.Popen[bytes] | None = None
+        self.tunnel: Tunnel | None = None
+        self.recorded: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Bring both up and record them. Raises ColabRemoteError."""
+        self._start_sshd()
+        orders = self.orders
+        plan = Plan(self.state, orders.token, orders.region, orders.bind_host)
+        self.tunnel = open_tunnel(orders.tunnel, orders.port, plan)
+        self._record()
+
+    def watch(self) -> None:
+        """Look after both until Stop."""
+        failures = 0
+        while True:
+            time.sleep(min(_LOOK * 2**failures, 30))
+            try:
+                self._look()
+                failures = 0
+            except (ColabRemoteError, OSError) as error:
+                failures = min(failures + 1, 8)
+                log(str(error))
+
+    def end(self) -> None:
+        """Close the tunnel, end sshd with every session on it, and leave no record."""
+        if self.tunnel:
+            self.tunnel.close()
+        if self.sshd:
+            end_tree(self.sshd.pid)
+        (self.state / RECORD).unlink(missing_ok=True)
+
+    def _look(self) -> None:
+        assert self.sshd
+        assert self.tunnel
+        if self.sshd.poll() is not None:
+            log(f"sshd ended with {self.sshd.returncode}, starting it again")
+            self._start_sshd()
+        if not self.tunnel.alive():
+            log("the tunnel is gone, opening it again")
+            self.tunnel.close()
+            plan = Plan(self.state, self.orders.token, self.orders.region, self.orders.bind_host)
+            self.tunnel = open_tunnel(self.orders.tunnel, self.orders.port, plan)
+        self._record()
+        _bound(self.state / LOG)
+
+    def _start_sshd(self) -> None:
+        self.sshd = subprocess.Popen(self.orders.sshd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + _PATIENCE
+        while not _listens(self.orders.bind_host, self.orders.port):
+            if self.sshd.poll() is not None or time.monotonic() > deadline:
+                raise ColabRemoteError(
+                    f"sshd does not start on port {self.orders.port}", f"`{self.state / LOG}` has its own words"
+                )
+            time.sleep(0.01)
+
+    def _record(self) -> None:
+        assert self.sshd
+        assert self.tunnel
+        record = {
+            **self.orders.facts,
+            "pid": os.getpid(),
+            "start": started(os.getpid()),
+            "boot": boot_id(),
+            "sshd": self.sshd.pid,
+            "address": asdict(self.tunnel.address),
+        }
+        if record != self.recorded:
+            write_json(self.state / RECORD, record)
+            self.recorded = record
+
+
+def end_tree(pid: int) -> None:
+    """End a process and all that came from it; a job has a session and a parent of its own, and stays."""
+    import psutil
+
+    try:
+        top = psutil.Process(pid)
+        processes = [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for ended in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            ended.terminate()
+    _, left = psutil.wait_procs(processes, 2)
+    for ended in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            ended.kill()
+
+
+def log(text: str) -> None:
+    """A line in the supervisor's log, which is its stderr."""
+    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _listens(host: str, port: int) -> bool:
+    # sshd on every address is asked on loopback.
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        with socket.create_connection((here, port), 1) as probe:
+            probe.settimeout(2)
+            return probe.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _bound(path: Path) -> None:
+    """Begin the log anew once it is long: emptied in place, because sshd and the agent write to it too."""
+    if path.stat().st_size > _LOG_SIZE:
+        write_whole(path.with_suffix(".log.1"), path.read_bytes()[-_LOG_SIZE:])
+        os.truncate(path, 0)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the end must not be interrupted
+    raise Stop
+
+
+def main() -> None:
+    """Take orders, answer, and supervise."""
+    orders = Orders(**json.loads(sys.stdin.readline()))
+    signal.signal(signal.SIGTERM, _stop)
+    supervisor = Supervisor(orders)
+    try:
+        try:
+            supervisor.start()
+            answer: dict[str, Any] = {"record": supervisor.recorded}
+        except ColabRemoteError as error:
+            answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+        # Nothing of whoever launched us may stay open here.
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        if "record" in answer:
+            supervisor.watch()
+    except Stop:
+        log("told to stop")
+    finally:
+        supervisor.end()
+
+
+if __name__ == "__main__":
+    main()
