@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from colab_remote.agent import files, jobs, machine
+from colab_remote.agent import files, jobs, machine, outputs, setup
 from colab_remote.agent.serve import Method, Wire, serve
 from colab_remote.both.protocol import GREETING
 from colab_remote.both.whole import read_json
 
-METHODS: dict[str, Method] = {**files.METHODS, **jobs.METHODS, **machine.METHODS}
+METHODS: dict[str, Method] = {**files.METHODS, **jobs.METHODS, **machine.METHODS, **outputs.METHODS, **setup.METHODS}
 
 
 def main() -> None:

@@ -51,8 +51,9 @@ def take(call: Call) -> dict[str, Any]:
     ours = folder / _OURS
     body = call.body()
     ours.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if _mark(folder) != mark:
-        write_json(ours / "disk.json", {**mark, "disk": None, "begun": mark["disk"]})
+    begun = {**mark, "disk": None, "begun": mark["disk"]}
+    if _mark(folder) not in (mark, begun):
+        write_json(ours / "disk.json", begun)
     try:
         outcome = apply(str(folder), body, lambda step: True)
     except ValueError as error:

@@ -28,6 +28,8 @@ COMMANDS = {
     "open": ("hosts", "The editor on the runtime, in PATH or its working directory."),
     "disconnect": ("hosts", "Forget a host: its config, pinned key and registry entry go."),
     "run": ("train", "Run a command on the runtime as a job, after a sync."),
+    "train": ("train", "Train on the runtime, results come home."),
+    "pull": ("train", "Bring outputs home that are on the runtime."),
     "jobs": ("jobs", "The jobs of all hosts, and how they are."),
     "logs": ("jobs", "A job's log, as it comes from the job."),
     "stop": ("jobs", "End a job: SIGTERM, a while to save what it has, SIGKILL."),

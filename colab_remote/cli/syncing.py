@@ -15,6 +15,9 @@ from colab_remote.errors import Conflicts
 
 if TYPE_CHECKING:
     from colab_remote.both.scan import Entry
+    from colab_remote.laptop.conversation import Conversation
+    from colab_remote.laptop.hosts import Host
+    from colab_remote.laptop.project import Project
     from colab_remote.laptop.sync import Progress, Report
 
 _SHOWN = 20  # conflicts and problems that are named one by one
@@ -55,6 +58,19 @@ def conflicts(report: Report, host: str) -> Conflicts:
         *_problems(report),
     ]
     return Conflicts("\n".join(lines), "`colab-remote sync --prefer local` or `--prefer remote` decides")
+
+
+def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -> None:
+    """Sync before a job and say so. Raises Conflicts: no job begins over one."""
+    from colab_remote.laptop.project import remember_host
+    from colab_remote.laptop.sync import synchronize
+
+    with tells() as progress:
+        report = synchronize(project, conversation, host.ticket.workdir, host.name, progress=progress)
+    remember_host(project, host.name)
+    if report.conflicts:
+        raise conflicts(report, host.name)
+    output().say(summary(report))
 
 
 def document(report: Report) -> dict[str, Any]:

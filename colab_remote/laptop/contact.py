@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.reach import Reach, reach
 
 PATIENCE = 300.0  # seconds for which lost contact is sought again, unless --timeout says otherwise
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts, the last one again and again
+_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds after each attempt, the last one again and again
+_TOLD = 2  # the failed attempt after which a person hears of it
 
 
 class Contact:
@@ -28,40 +29,51 @@ class Contact:
         self._ended = threading.Event()
 
     def open_agent(self) -> Conversation:
-        """A conversation on the one connection. Raises what `reach` raises."""
+        """A conversation on the one connection, which is made where there is none. Raises what `reach` raises."""
         with self._lock:
             if self._reach is None:
                 self._reach = self._held.enter_context(reach(self.host, self._timeout))
-            return self._reach.open_agent()
+            try:
+                return self._reach.open_agent()
+            except Unreachable:
+                self._drop()
+                raise
 
     def reopen(self) -> Conversation:
         """A conversation after one was lost. Raises ContactLost when the host stays away, or this contact ended."""
         patience = self._timeout or PATIENCE
         deadline = time.monotonic() + patience
-        self._drop()
-        pauses = iter(_PAUSES)
-        pause = 0.0
-        while not self._ended.wait(pause):
+        for attempt in itertools.count():
             try:
-                return self.open_agent()
-            except Unreachable:
-                self._drop()
-                if pause == _PAUSES[1]:
-                    self._say(f"lost     `{self.host.name}` does not answer; trying again for {patience:.0f} s")
-                pause = next(pauses, _PAUSES[-1])
-                if time.monotonic() + pause > deadline:
-                    break
+                found = self.open_agent()
+            except Unreachable as error:
+                if attempt == _TOLD:
+                    self._say(f"lost     {error.message}; trying again for {patience:.0f} s")
+            else:
+                if attempt > _TOLD:
+                    self._say(f"back     `{self.host.name}` answers again")
+                return found
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            if time.monotonic() + pause > deadline or self._ended.wait(pause):
+                break
         raise ContactLost(f"`{self.host.name}` has not answered for {patience:.0f} s")
+
+    def ended(self, seconds: float) -> bool:
+        """Whether this contact was ended, waiting up to `seconds` for it."""
+        return self._ended.wait(seconds)
 
     def end(self) -> None:
         """Let go of the connection; who seeks contact in another thread stops."""
         self._ended.set()
+        # Another thread may be waiting for an answer with the lock in its hand; a person must not.
+        held = self._lock.acquire(timeout=1)
         self._drop()
+        if held:
+            self._lock.release()
 
     def _drop(self) -> None:
-        with self._lock, contextlib.suppress(OSError):
-            self._reach = None
-            self._held.close()
+        self._reach = None
+        self._held.close()
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def not_started() -> Iterator[None]:
         raise NotStarted(error.message, error.hint) from error
 
 
-def follow(contact: Contact, conversation: Conversation | None, job: Job, show: Callable[[bytes], None]) -> Job:
+def follow(contact: Contact, conversation: Conversation | None, job: Job, show: Callable[[bytes], object]) -> Job:
     """Bring the log home until the job is over, handing what is new to `show`; the job as it ended.
 
     Contact may break and come back meanwhile. Raises ContactLost when it was lost for good.
@@ -121,7 +121,7 @@ def _ask(host: Host, timeout: float | None) -> list[Job] | None:
     return [job for job in (job_of(each, host.name) for each in facts) if job]
 
 
-def _read_on(conversation: Conversation, job: Job, copy: LogCopy, show: Callable[[bytes], None], *, on: bool) -> Job:
+def _read_on(conversation: Conversation, job: Job, copy: LogCopy, show: Callable[[bytes], object], *, on: bool) -> Job:
     exchange = conversation.start("job_follow", id=job.id, offset=copy.offset, on=on)
     for piece in exchange:
         if isinstance(piece, bytes):

@@ -1,0 +1,273 @@
+"""Outputs on the runtime: which are whole, and their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import time
+from bisect import bisect
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from pathspec import GitIgnoreSpec
+
+from colab_remote.agent.jobs import job_over, job_starts
+from colab_remote.agent.serve import Call, Method
+from colab_remote.both.checkpoint import whole_by_format
+from colab_remote.both.protocol import CHUNK, Refusal
+from colab_remote.both.whole import TEMPORARY, WholeFile
+
+STILL = 2.0  # seconds without a change after which a file of no known format counts as whole
+_LOOK = 0.25  # seconds between two looks while a listing is waited for, at least
+_SHARE = 20  # how many times longer than a look the pause after it is: training comes first
+_SETTLE = 10.0  # seconds that what a job left half-written gets after its end
+_GROWING = (".jsonl", ".csv", ".tsv", ".log", ".txt")  # each line of these is whole by itself
+_EVENTS = "events.out.tfevents."  # TensorBoard's, read up to the last whole record
+_NEVER = (".git", ".colab-remote", "__pycache__")
+
+
+class Seen(NamedTuple):
+    """A file as it lies there; `moved` is when it was first seen so (monotonic)."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Watcher:
+    """Looks at a project's outputs again and again and remembers when each last moved."""
+
+    def __init__(self, folder: Path, outputs: tuple[str, ...], checkpoints: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._outputs = GitIgnoreSpec.from_lines([*outputs, *checkpoints])
+        self._checkpoints = GitIgnoreSpec.from_lines(checkpoints)
+        self._moved: dict[str, tuple[Seen, float]] = {}
+        self._whole: dict[str, Seen] = {}
+
+    def look(self, starts: list[tuple[float, str]]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The files that may travel now, each with the last job that began before it was written, and the names of
+        those that are still being written."""
+        found = dict(self._walk())
+        fresh = [path for path, seen in found.items() if self._whole.get(path) != seen]
+        writing = _open_for_writing(self._folder) if fresh else set()
+        ready, waiting = [], []
+        for path, seen in found.items():
+            size = self._size(path, seen, path in writing)
+            if size is None:
+                waiting.append(path)
+            else:
+                ready.append({"path": path, **self._facts(path, seen, starts), "size": size})
+        return ready, waiting
+
+    def _facts(self, path: str, seen: Seen, starts: list[tuple[float, str]]) -> dict[str, Any]:
+        before = bisect(starts, (seen.mtime_ns / 1e9, "~"))
+        job = starts[before - 1][1] if before else ""
+        return {**seen._asdict(), "job": job, "checkpoint": self._checkpoints.match_file(path)}
+
+    def _size(self, path: str, seen: Seen, writing: bool) -> int | None:
+        """How much of the file may travel: all, whole lines, or None for not yet."""
+        if self._whole.get(path) == seen:
+            return seen.size
+        still = self._still(path, seen)
+        name = path.rpartition("/")[2]
+        if not still and name.endswith(_GROWING):
+            return _whole_lines(self._folder / path, seen.size)
+        if name.startswith(_EVENTS):
+            return seen.size
+        if writing or not _complete(self._folder / path, still):
+            return None
+        self._whole[path] = seen
+        return seen.size
+
+    def _still(self, path: str, seen: Seen) -> bool:
+        now = time.monotonic()
+        before, since = self._moved.get(path, (None, now))
+        if before != seen:
+            # A file that we never saw moving may have been still for long; a clock set back must not make it so.
+            age = time.time() - seen.mtime_ns / 1e9 if before is None else 0.0
+            since = now - max(0.0, age)
+            self._moved[path] = seen, since
+        return now - since >= STILL
+
+    def _walk(self) -> Iterator[tuple[str, Seen]]:
+        for base, folders, names in os.walk(self._folder):
+            folders[:] = [name for name in folders if name not in _NEVER]
+            if "pyvenv.cfg" in names:
+                folders.clear()
+            for name in names:
+                place = os.path.join(base, name)
+                path = os.path.relpath(place, self._folder)
+                if self._outputs.match_file(path) and not name.startswith(TEMPORARY):
+                    seen = _seen(place)
+                    if seen:
+                        yield path, seen
+
+
+@lru_cache
+def _watcher(folder: Path, outputs: tuple[str, ...], checkpoints: tuple[str, ...]) -> Watcher:
+    """The conversation's one Watcher of these files, so that it remembers from call to call."""
+    return Watcher(folder, outputs, checkpoints)
+
+
+def listing(call: Call) -> dict[str, Any]:
+    """The outputs that may travel, as JSON in DATA: at once, or when they differ from the listing `known`.
+
+    `over` is whether the job has ended and nothing is half-written any more.
+    """
+    asked = call.arguments
+    watcher = _watcher(_project(asked["folder"]), tuple(asked["outputs"]), tuple(asked["checkpoints"]))
+    deadline = time.monotonic() + float(asked["wait"])
+    starts = job_starts(asked["folder"])
+    settled: float | None = None
+    while True:
+        ended = bool(asked["job"]) and job_over(asked["job"])
+        began = time.monotonic()
+        ready, waiting = watcher.look(starts)
+        pause = max(_LOOK, _SHARE * (time.monotonic() - began))
+        settled = settled or (time.monotonic() + _SETTLE if ended else None)
+        over = ended and (not waiting or time.monotonic() >= (settled or 0))
+        data = json.dumps(ready).encode()
+        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        if over or digest != asked["known"] or time.monotonic() >= deadline or call.cancelled(pause):
+            call.send([data])
+            return {"listing": digest, "waiting": waiting, "over": over}
+
+
+def send(call: Call) -> dict[str, Any]:
+    """An output's bytes up to `size`, from `offset` where the first `offset` bytes digest to `digest`, else from 0.
+
+    An event tells the offset before the bytes; `whole` digests all bytes up to `size`; `changed` says that it was
+    written anew meanwhile, so that they are not one file's.
+    """
+    asked = call.arguments
+    path = _inside(_project(asked["folder"]), asked["path"])
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        digest, offset = hashlib.blake2b(digest_size=16), asked["offset"]
+        for piece in _pieces(file, offset):
+            digest.update(piece)
+        if offset and digest.hexdigest() != asked["digest"]:
+            file.seek(0)
+            digest, offset = hashlib.blake2b(digest_size=16), 0
+        call.event({"offset": offset})
+        call.send(_digested(_pieces(file, asked["size"] - offset), digest))
+    return {"whole": digest.hexdigest(), "changed": before.st_size < asked["size"] or _rewritten(path, before)}
+
+
+def put(call: Call) -> dict[str, Any]:
+    """Take a checkpoint into the project, for a job to resume from; it appears whole."""
+    path = _inside(_project(call.arguments["folder"]), call.arguments["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with WholeFile(path, 0o644, call.arguments["mtime_ns"]) as file:
+        for piece in call.body():
+            file.write(piece)
+    return {}
+
+
+def has(call: Call) -> dict[str, Any]:
+    """Whether `path` in the project has these bytes: its digest, empty where there is none."""
+    path = _inside(_project(call.arguments["folder"]), call.arguments["path"])
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with path.open("rb") as file:
+            for piece in iter(lambda: file.read(CHUNK), b""):
+                digest.update(piece)
+    except FileNotFoundError:
+        return {"whole": ""}
+    return {"whole": digest.hexdigest()}
+
+
+def _complete(path: Path, still: bool) -> bool:
+    """Whether a file that nobody writes is whole: its format says so, or it has none and has been still."""
+    try:
+        whole = whole_by_format(path)
+    except OSError:
+        return False
+    return still if whole is None else whole
+
+
+def _whole_lines(path: Path, size: int) -> int | None:
+    """Bytes up to the end of the last whole line, None where there is none."""
+    try:
+        with path.open("rb") as file:
+            begin = max(0, size - CHUNK)
+            file.seek(begin)
+            end = file.read(size - begin).rfind(b"\n")
+    except OSError:
+        return None
+    return begin + end + 1 if end >= 0 else None
+
+
+def _open_for_writing(folder: Path) -> set[str]:
+    """The files below `folder` that a process has open for writing, as far as we may see."""
+    inside = f"{folder}/"
+    found = set()
+    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            for name in os.listdir(descriptors):
+                target = os.readlink(descriptors / name)
+                if target.startswith(inside) and _writes(descriptors.parent / "fdinfo" / name):
+                    found.add(target[len(inside) :])
+        except OSError:
+            continue  # it ended, or is another user's
+    return found
+
+
+def _writes(info: Path) -> bool:
+    # proc(5): `flags:` in octal, as in open(2).
+    flags = next(line.split()[1] for line in info.read_text("ascii").splitlines() if line.startswith("flags:"))
+    return bool(int(flags, 8) & (os.O_WRONLY | os.O_RDWR))
+
+
+def _seen(path: str | Path) -> Seen | None:
+    """A regular file's facts; None for anything else, and for one that is gone."""
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return Seen(facts.st_size, facts.st_mtime_ns, facts.st_ino) if stat.S_ISREG(facts.st_mode) else None
+
+
+def _project(folder: str) -> Path:
+    return Path(os.path.realpath(folder))
+
+
+def _inside(project: Path, path: str) -> Path:
+    """`path` in the project. Raises Refusal for one that leads out of it, also through a link."""
+    place = Path(os.path.realpath(project / path))
+    if project not in place.parents:
+        raise Refusal("refused", f"`{path}` is not inside the project")
+    return place
+
+
+def _rewritten(path: Path, before: os.stat_result) -> bool:
+    """Whether a file is no longer what it was; one that has only grown, such as a log, still begins so."""
+    after = _seen(path)
+    return (
+        after is None
+        or after.inode != before.st_ino
+        or after.size < before.st_size
+        or (after.size == before.st_size and after.mtime_ns != before.st_mtime_ns)
+    )
+
+
+def _pieces(file: BinaryIO, count: int) -> Iterator[bytes]:
+    while count > 0:
+        piece = file.read(min(count, CHUNK))
+        if not piece:
+            return
+        count -= len(piece)
+        yield piece
+
+
+def _digested(pieces: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+
+
+METHODS: dict[str, Method] = {"output_list": listing, "output_send": send, "output_put": put, "output_has": has}

@@ -1,0 +1,72 @@
+"""How a job looks while a command follows it, and what is said when it ends or is left."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from colab_remote.cli.output import output, visible
+from colab_remote.errors import ContactLost
+from colab_remote.laptop.history import Job
+
+
+class Show:
+    """Shows a log as it arrives: the job's own bytes, or with --json a line for each piece."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+
+    def __call__(self, piece: bytes) -> None:
+        if output().json:
+            output().report({"log": self._decoder.decode(piece)}, ())
+            return
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+def began(job: Job) -> None:
+    """Say which job it is, and that it stays."""
+    if output().json:
+        output().report({"job": asdict(job)}, ())
+    output().say(visible(f"job      {job.name} · {job.command} · Ctrl-C leaves it running"))
+
+
+def detached(job: Job) -> int:
+    """Print the job's id, alone on stdout."""
+    output().report({"job": asdict(job)}, (job.id,))
+    output().say(visible(f"`{job.name}` runs on `{job.host}`: `colab-remote logs -f {job.id}` follows it"))
+    return 0
+
+
+def ended(job: Job) -> int:
+    """Say how the job ended where its log does not; its exit code. Raises ContactLost for one that is lost."""
+    if output().json:
+        output().report({"job": asdict(job)}, ())
+    if job.state == "lost":
+        raise ContactLost(
+            f"`{job.name}` is lost: `{job.host}` answers, but the VM that ran it is gone",
+            "`colab-remote train --resume` goes on from the newest checkpoint at home" if job.kind == "train" else "",
+        )
+    if job.state == "stopped" or job.signal:
+        output().say(
+            visible(f"`{job.name}` was ended by signal {job.signal}" if job.signal else f"`{job.name}` was stopped")
+        )
+    return job.exit_code
+
+
+@contextmanager
+def leaving_it_running(job: Job) -> Iterator[None]:
+    """On Ctrl-C say that the job goes on, how to come back, and how to stop it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        output().say(
+            visible(
+                f"\n`{job.name}` goes on, on `{job.host}`\n\n"
+                f"hint: `colab-remote logs -f {job.id}` comes back to it, `colab-remote stop {job.id}` ends it"
+            )
+        )
+        raise

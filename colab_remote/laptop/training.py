@@ -1,0 +1,115 @@
+"""A training on the runtime, seen from home: up to date, set up, started, its outputs brought home meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from colab_remote.errors import NotStarted, Refused, Unreachable
+from colab_remote.laptop.contact import Contact
+from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.history import Job
+from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.jobs import Order, follow, start
+from colab_remote.laptop.outputs import Arrival, Home, bring_home, digest_of
+from colab_remote.laptop.project import Project
+
+_WAIT = 20.0  # seconds for which the runtime holds a listing that has nothing new
+_FULL = 15.0  # seconds between attempts while this laptop's disk is full
+
+
+def work_folder(host: Host, project: Project | None) -> str:
+    """Where on the runtime a job works: its project's folder there, or the working directory."""
+    return posixpath.join(host.ticket.workdir, project.name) if project else host.ticket.workdir
+
+
+def train_command(project: Project, arguments: Sequence[str], checkpoint: str | None) -> str:
+    """The shell line that trains, or resumes from `checkpoint`, with `arguments` appended. Raises Refused."""
+    key, line = ("resume", project.resume) if checkpoint else ("train", project.train)
+    if not line:
+        raise Refused(
+            f"`{project.name}` does not say how to {key}", f'write {key} = "..." under [project] in colab-remote.toml'
+        )
+    if checkpoint and "{checkpoint}" not in line:
+        raise Refused("`resume` has no `{checkpoint}` in it", "say in colab-remote.toml where the checkpoint belongs")
+    line = line.replace("{checkpoint}", shlex.quote(checkpoint or ""))
+    return f"{line} {shlex.join(arguments)}" if arguments else line
+
+
+def set_up(contact: Contact, conversation: Conversation, project: Project, show: Callable[[bytes], object]) -> bool:
+    """Run the project's `setup` where this runtime has not seen it yet; whether it ran. Raises NotStarted."""
+    folder = work_folder(contact.host, project)
+    digest = _setup_digest(project)
+    if not project.setup or not conversation.ask("setup_needed", folder=folder, digest=digest).result["needed"]:
+        return False
+    order = Order(project.setup, folder, f"{project.name}-setup", kind="setup", project=project.id)
+    job = follow(contact, conversation, start(contact, conversation, order, project.root), show)
+    if job.exit_code:
+        raise NotStarted(
+            f"`setup` ended with {job.exit_code}: `{project.setup}`", "what it printed is above; training did not begin"
+        )
+    contact.open_agent().ask("setup_done", folder=folder, digest=digest)
+    return True
+
+
+def send_checkpoint(conversation: Conversation, project: Project, host: Host) -> str:
+    """The newest whole checkpoint, on the runtime as well when this returns. Raises Refused where there is none."""
+    folder = work_folder(host, project)
+    for _ in bring_home(conversation, project, folder):
+        pass  # what a job left there while nobody followed it is newer than what is here
+    home = Home(project)
+    path = home.newest_checkpoint()
+    if path is None:
+        raise Refused(f"`{project.name}` has no whole checkpoint at home", "train without --resume")
+    place = project.root / path
+    if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place):
+        with place.open("rb") as file:
+            pieces = iter(lambda: file.read(1 << 18), b"")
+            conversation.ask("output_put", pieces, folder=folder, path=path, mtime_ns=place.stat().st_mtime_ns)
+    return path
+
+
+@contextmanager
+def mirrored(
+    contact: Contact, project: Project, job: Job, tell: Callable[[Arrival], None], say: Callable[[str], None]
+) -> Iterator[Future[None]]:
+    """Bring a job's outputs home in a thread of its own; the future is done when all that it made is here."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(_mirror, contact, project, job, tell, say)
+        except BaseException:
+            contact.end()
+            raise
+
+
+def _mirror(
+    contact: Contact, project: Project, job: Job, tell: Callable[[Arrival], None], say: Callable[[str], None]
+) -> None:
+    conversation: Conversation | None = None
+    while True:
+        try:
+            conversation = conversation or contact.open_agent()
+            for arrival in bring_home(conversation, project, job.folder, job.id, _WAIT):
+                tell(arrival)
+            return
+        except Unreachable:
+            conversation = contact.reopen()
+        except OSError as error:
+            say(f"home     outputs wait: {error.strerror or error} on this laptop; the job goes on")
+            if contact.ended(_FULL):
+                return
+
+
+def _setup_digest(project: Project) -> str:
+    """What the set-up is made of: its text, and the project's files that it names, such as requirements.txt."""
+    digest = hashlib.blake2b((project.setup or "").encode(), digest_size=16)
+    for word in (project.setup or "").split():
+        path = project.root / word.strip("'\"")
+        if path.is_file():
+            digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
