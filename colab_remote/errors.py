@@ -14,6 +14,10 @@ class ColabRemoteError(Exception):
         self.message = message
         self.hint = hint
 
+    def _render_traceback_(self) -> list[str]:
+        # What IPython prints in place of a traceback.
+        return [f"error: {self.message}", *(("", f"hint: {self.hint}") if self.hint else ())]
+
 
 class Refused(ColabRemoteError):
     """Wrong usage, or refused to be safe."""

@@ -54,6 +54,18 @@ class Laptop:
             timeout=60,
         )
 
+    def started(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """`colab-remote WORDS`, left to itself."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "colab_remote", *words],
+            cwd=cwd or self.home,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def public_line(self) -> str:
         """The laptop's public key, made by the command that every user runs first."""
         done = self("cell", "--embed")

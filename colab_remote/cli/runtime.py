@@ -36,12 +36,14 @@ def launch(
     Any Linux machine, root or not. It returns once the runtime can be reached, and leaves sshd and the tunnel running.
     """
     from colab_remote import runtime
-    from colab_remote.runtime.card import plain
+    from colab_remote.runtime.card import plain, rule
 
     where = _address(bind) if bind else ("127.0.0.1", 0)
     wanted = runtime.want(
         tunnel=tunnel, name=name, token=None, keys=keys, workdir=workdir, state=state_dir, env=names, bind=where
     )
+    if rule():
+        output().say(rule())
     running = runtime.start(wanted, restart)
     for line in running.said:
         output().say(line)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from colab_remote.both.processes import alive
 from colab_remote.both.whole import read_json, write_json
@@ -50,21 +51,47 @@ class Wanted:
         return hashlib.blake2b(repr(asdict(self)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Runtime:
-    """A machine that can be reached: what the ticket says, and what runs here for it.
+    """A machine that can be reached, and what runs here for it.
 
-    `pid` is the supervisor's. `said` are lines about what this launch did, `fresh` whether it started anything.
+    `pid` is the supervisor's, `fresh` whether this launch started anything, `said` are lines about what it did.
     """
 
-    ticket: str
-    name: str
-    tunnel: str
-    pid: int
     state: Path
-    note: str = ""
+    record: dict[str, Any]
     fresh: bool = True
     said: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Runtime {self.ticket}>"
+
+    @property
+    def ticket(self) -> str:
+        """How to reach it, now: a tunnel may have come back under another address."""
+        record = self.now() or self.record
+        address, user = record["address"], record["user"]
+        where = (address["scheme"], user, address["host"], address["port"], record["workdir"], record["fingerprint"])
+        return str(Ticket(*where))
+
+    def now(self) -> dict[str, Any] | None:
+        """What runs here now, None once it was shut down."""
+        return _running(self.state)
+
+    @property
+    def name(self) -> str:
+        """The host's name on the laptop."""
+        return str(self.record["name"])
+
+    @property
+    def tunnel(self) -> str:
+        """The tunnel that it was launched with."""
+        return str(self.record["tunnel"])
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return int(self.record["pid"])
 
     @property
     def host(self) -> str:
@@ -85,7 +112,7 @@ class Runtime:
     @property
     def vscode_url(self) -> str:
         """A link that opens VS Code on the working directory, once the laptop has connected."""
-        return f"vscode://vscode-remote/ssh-remote+{self.name}{parse_ticket(self.ticket).workdir}"
+        return editor_url("vscode", self.name, self.ticket)
 
     def stop(self) -> None:
         """Stop sshd and the tunnel; jobs go on."""
@@ -101,15 +128,21 @@ def launch(
     workdir: str = WORKDIR,
     region: str | None = None,
     env: Iterable[str] = (),
+    wait: bool = False,
     restart: bool = False,
 ) -> Runtime:
     """Make this machine a runtime and show how to connect to it.
 
     Keys and token come from the arguments, else Colab's secrets `SSH_PUBLIC_KEY` and `NGROK_AUTHTOKEN`, else the
-    environment. `env` names secrets or variables that jobs may see. Raises ColabRemoteError.
+    environment. `env` names secrets or variables that jobs may see. `wait` keeps the cell running, with a line about
+    how things stand, until it is interrupted, which ends nothing else. Raises ColabRemoteError.
     """
-    from colab_remote.runtime import card
+    from colab_remote.runtime.card import html, plain, rule
+    from colab_remote.runtime.display import say, show
+    from colab_remote.runtime.watch import watch
 
+    if rule():
+        say(rule())
     wanted = want(
         tunnel=tunnel,
         name=name,
@@ -121,8 +154,17 @@ def launch(
         env=env,
     )
     runtime = start(wanted, restart)
-    card.show(runtime)
+    for line in runtime.said:
+        say(line)
+    show(plain(runtime), html(runtime))
+    if wait:
+        watch(runtime)
     return runtime
+
+
+def editor_url(scheme: str, name: str, ticket: str) -> str:
+    """A link that opens an editor of VS Code's family in the working directory of the host `name`."""
+    return f"{scheme}://vscode-remote/ssh-remote+{quote(name)}{quote(parse_ticket(ticket).workdir)}"
 
 
 def want(
@@ -140,7 +182,7 @@ def want(
     """What these arguments ask for, keys and token found. Raises Refused."""
     from colab_remote.runtime.environment import job_environment, session_environment
     from colab_remote.runtime.keys import authorized_keys
-    from colab_remote.runtime.secrets import secret
+    from colab_remote.runtime.secrets import ngrok_token
 
     if tunnel not in TUNNELS:
         raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
@@ -156,7 +198,7 @@ def want(
         keys=authorized_keys(keys),
         environment=session_environment(os.environ, sys.executable),
         job_environment=job_environment(env),
-        token="" if TUNNELS[tunnel] == "direct" else token or secret("NGROK_AUTHTOKEN") or "",
+        token="" if TUNNELS[tunnel] == "direct" else ngrok_token(token),
         region=region,
         bind=bind,
     )
@@ -170,7 +212,7 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
     with _alone(wanted.state):
         record = _running(wanted.state)
         if record and record.get("wanted") == wanted.digest() and not restart:
-            return _runtime(record, wanted.state, fresh=False)
+            return Runtime(wanted.state, record, fresh=False)
         said = ("replacing what an earlier launch started",) if record else ()
         _end(record)
         return _supervised(wanted, said)
@@ -187,13 +229,13 @@ def shutdown(state: Path) -> bool:
 
 
 def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
-    from colab_remote.runtime.secrets import secret
+    from colab_remote.runtime.secrets import HOST_KEY, secret
     from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, write_config
 
     address, port = wanted.bind
     user = getpass.getuser()
     environment = {**wanted.environment, "COLAB_REMOTE_STATE": str(wanted.state)}
-    fingerprint = host_key(wanted.state, secret("SSH_HOST_KEY"))
+    fingerprint = host_key(wanted.state, secret(HOST_KEY))
     sshd = Sshd(find_sshd(), wanted.state, user, address, port or _free_port(address), environment)
     left_out = write_config(sshd, wanted.keys)
     if left_out:
@@ -221,7 +263,7 @@ def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
         facts=facts,
         token=wanted.token,
     )
-    return _runtime(_spawn(orders), wanted.state, said=said)
+    return Runtime(wanted.state, _spawn(orders), said=said)
 
 
 def _spawn(orders: Orders) -> dict[str, Any]:
@@ -258,23 +300,6 @@ def _spawn(orders: Orders) -> dict[str, Any]:
     if error:
         raise _ERRORS.get(error["code"], ColabRemoteError)(error["message"], error["hint"])
     raise ColabRemoteError("the supervisor ended before it said anything", f"`{state / LOG}` may say why")
-
-
-def _runtime(record: dict[str, Any], state: Path, fresh: bool = True, said: tuple[str, ...] = ()) -> Runtime:
-    address = record["address"]
-    ticket = Ticket(
-        address["scheme"], record["user"], address["host"], address["port"], record["workdir"], record["fingerprint"]
-    )
-    return Runtime(
-        str(parse_ticket(str(ticket))),
-        record["name"],
-        record["tunnel"],
-        record["pid"],
-        state,
-        address["note"],
-        fresh,
-        said,
-    )
 
 
 def _running(state: Path) -> dict[str, Any] | None:

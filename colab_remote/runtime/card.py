@@ -1,14 +1,91 @@
-"""What launch shows."""
+"""What launch shows: in a notebook a card with links, everywhere the same as plain, selectable text."""
 
 from __future__ import annotations
 
-from colab_remote.runtime import Runtime
+from html import escape
+
+from colab_remote.runtime import Runtime, editor_url
+from colab_remote.runtime.secrets import in_colab
+from colab_remote.ticket import parse_ticket
+
+_RULE = "Colab allows SSH with a paid plan or a positive compute-unit balance; free runtimes may be ended for it."
+_EDITORS = {"VS Code": "vscode", "Cursor": "cursor", "Windsurf": "windsurf"}
+
+# Colab marks its dark theme on the page's root; elsewhere the browser's preference counts.
+_HTML = """\
+<style>
+.colab-remote {{ --ink: #202124; --paper: #f6f8fa; --line: #d0d7de; --link: #0b57d0;
+  font: 14px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 60em }}
+html[theme=dark] .colab-remote {{ --ink: #e8eaed; --paper: #24292f; --line: #57606a; --link: #8ab4f8 }}
+@media (prefers-color-scheme: dark) {{
+  html:not([theme=light]) .colab-remote {{ --ink: #e8eaed; --paper: #24292f; --line: #57606a; --link: #8ab4f8 }} }}
+.colab-remote pre {{ background: var(--paper); color: inherit; border: 1px solid var(--line); border-radius: 6px;
+  padding: 8px 12px; margin: 4px 0; overflow-x: auto; user-select: text }}
+.colab-remote .all {{ white-space: pre-wrap }}
+.colab-remote a, .colab-remote button {{ color: var(--link) }}
+.colab-remote button {{ background: none; border: 1px solid var(--line); border-radius: 6px; padding: 2px 10px;
+  cursor: pointer }}
+</style>
+<div class="colab-remote">
+<p>On your laptop: <button onclick="{copy}">copy</button></p>
+<pre class="command">{command}</pre>
+<p>then open {links}, or <code>ssh {name}</code></p>
+<details><summary>Remote-SSH by hand, host key, how to stop</summary>
+<pre>{config}</pre>
+<p>host key {fingerprint} · stop: <code>!colab-remote shutdown</code></p>
+</details>
+<details><summary>All of it as text</summary><pre class="all">{plain}</pre></details>
+</div>
+"""
+# Where the frame may not reach the clipboard, the line is selected for a copy by hand.
+_COPY = (
+    "const line = this.closest('.colab-remote').querySelector('.command');"
+    "getSelection().selectAllChildren(line);"
+    "navigator.clipboard.writeText(line.textContent).then(() => this.textContent = 'copied',"
+    " () => this.textContent = document.execCommand('copy') ? 'copied' : 'selected: press Ctrl-C')"
+)
 
 
 def plain(runtime: Runtime) -> str:
-    """The card as text."""
-    return f'\nOn your laptop:\n  colab-remote connect "{runtime.ticket}"\n'
+    """The card as text, with a line for each station and the command to type."""
+    record, ticket = runtime.record, parse_ticket(runtime.ticket)
+    address, took = record["address"], record["took"]
+    where = f"{ticket.host}:{ticket.port}" if ticket.port else ticket.host
+    return "\n".join(
+        (
+            f"sshd     ready  {took['sshd']:5.1f} s   ed25519 {ticket.fingerprint}",
+            f"tunnel   ready  {took['tunnel']:5.1f} s   {runtime.tunnel}  {where}  {address['note']}".rstrip(),
+            "",
+            "On your laptop:",
+            f"  {connect_command(runtime)}",
+            "",
+        )
+    )
 
 
-def show(runtime: Runtime) -> None:
-    """Show it."""
+def connect_command(runtime: Runtime) -> str:
+    """What a person types on the laptop."""
+    named = "" if runtime.name == "colab" else f" --name {runtime.name}"
+    return f'colab-remote connect "{runtime.ticket}"{named}'
+
+
+def html(runtime: Runtime) -> str:
+    """The card for a notebook; every value that came from elsewhere is escaped."""
+    links = (
+        f'<a href="{escape(editor_url(scheme, runtime.name, runtime.ticket))}">{editor}</a>'
+        for editor, scheme in _EDITORS.items()
+    )
+    return _HTML.format(
+        copy=escape(_COPY),
+        command=escape(connect_command(runtime)),
+        links=" · ".join(links),
+        name=escape(runtime.name),
+        config=escape(runtime.ssh_config),
+        fingerprint=escape(parse_ticket(runtime.ticket).fingerprint),
+        plain=escape(plain(runtime)),
+    )
+
+
+def rule() -> str:
+    """What to know before anything is opened: Colab's own rule about SSH, on Colab."""
+    return _RULE if in_colab() else ""

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from colab_remote.errors import Refused
-from colab_remote.runtime.secrets import secret
+from colab_remote.runtime.secrets import PUBLIC_KEY, look_up
 
-SECRET = "SSH_PUBLIC_KEY"
 _KINDS = r"ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
 _LINE = re.compile(rf"({_KINDS}) ([A-Za-z0-9+/]+={{0,2}})(?: (.*))?")
 _GITHUB = re.compile(r"github:([A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))")
@@ -27,12 +26,13 @@ def authorized_keys(given: str | Iterable[str] | None) -> tuple[str, ...]:
     Raises Refused where there is none: there is no password to fall back to.
     """
     wanted = [given] if isinstance(given, str) else list(given or ())
+    advice = _HINT
     if not wanted:
-        found = secret(SECRET)
-        wanted = [found] if found else []
+        found = look_up(PUBLIC_KEY)
+        wanted, advice = [found.value] if found.value else [], f"{_HINT}; or {found.advice}"
     lines = tuple(dict.fromkeys(line for one in wanted for line in _lines_of(one)))
     if not lines:
-        raise Refused("no public key says who may log in, and there are no passwords here", _HINT)
+        raise Refused("no public key says who may log in, and there are no passwords here", advice)
     return lines
 
 

@@ -58,13 +58,15 @@ class Supervisor:
         self.sshd: subprocess.Popen[bytes] | None = None
         self.tunnel: Tunnel | None = None
         self.recorded: dict[str, Any] = {}
+        self.took: dict[str, float] = {}
 
     def start(self) -> None:
         """Bring both up and record them. Raises ColabRemoteError."""
+        began = time.monotonic()
         self._start_sshd()
-        orders = self.orders
-        plan = Plan(self.state, orders.token, orders.region, orders.bind_host)
-        self.tunnel = open_tunnel(orders.tunnel, orders.port, plan)
+        listening = time.monotonic()
+        self._open_tunnel()
+        self.took = {"sshd": listening - began, "tunnel": time.monotonic() - listening}
         self._record()
 
     def watch(self) -> None:
@@ -96,8 +98,7 @@ class Supervisor:
         if not self.tunnel.alive():
             log("the tunnel is gone, opening it again")
             self.tunnel.close()
-            plan = Plan(self.state, self.orders.token, self.orders.region, self.orders.bind_host)
-            self.tunnel = open_tunnel(self.orders.tunnel, self.orders.port, plan)
+            self._open_tunnel()
         self._record()
         _bound(self.state / LOG)
 
@@ -111,6 +112,11 @@ class Supervisor:
                 )
             time.sleep(0.01)
 
+    def _open_tunnel(self) -> None:
+        orders = self.orders
+        plan = Plan(self.state, orders.token, orders.region, orders.bind_host)
+        self.tunnel = open_tunnel(orders.tunnel, orders.port, plan)
+
     def _record(self) -> None:
         assert self.sshd
         assert self.tunnel
@@ -121,6 +127,7 @@ class Supervisor:
             "boot": boot_id(),
             "sshd": self.sshd.pid,
             "address": asdict(self.tunnel.address),
+            "took": self.took,
         }
         if record != self.recorded:
             write_json(self.state / RECORD, record)

@@ -1,0 +1,56 @@
+"""What the machine is and how it is doing, as the kernel and the driver tell."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_PATIENCE = 10  # seconds for a driver or an interpreter to answer
+_GPU_FIELDS = "name,memory.total,memory.used,utilization.gpu"
+
+
+def gpus() -> list[dict[str, Any]]:
+    """Name, bytes in all and in use, and load (0 to 1) of each NVIDIA GPU; none where no driver answers."""
+    query = ["nvidia-smi", f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"]
+    return [gpu for gpu in map(_gpu, run(query).splitlines()) if gpu]
+
+
+def memory() -> dict[str, int]:
+    """Bytes of memory in all and in use, as the kernel tells them."""
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    size = {name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in lines)}
+    return {"total": size["MemTotal"], "used": size["MemTotal"] - size["MemAvailable"]}
+
+
+def disk(folder: str) -> dict[str, int]:
+    """Bytes of the file system that holds `folder`, in all and in use."""
+    place = Path(folder)
+    while not place.exists():
+        place = place.parent
+    usage = shutil.disk_usage(str(place))
+    return {"total": usage.total, "used": usage.used}
+
+
+def uptime() -> float:
+    """Seconds since the machine started."""
+    return float(Path("/proc/uptime").read_text("ascii").split()[0])
+
+
+def run(command: list[str]) -> str:
+    """What a command prints, empty where it is missing, fails or does not answer."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
+
+
+def _gpu(line: str) -> dict[str, Any] | None:
+    fields = [field.strip() for field in line.split(",")]
+    try:
+        name, total, used, load = fields[0], int(fields[1]), int(fields[2]), float(fields[3])
+    except (IndexError, ValueError):
+        return None  # a GPU in an odd state says `[N/A]` or a sentence
+    return {"name": name, "total": total << 20, "used": used << 20, "load": load / 100}

@@ -1,0 +1,266 @@
+"""A runtime from a shell: launched, known, restarted, shut down. The VM is a HOME of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sides import PATIENCE, Laptop, free_port
+
+
+@dataclass(frozen=True)
+class Vm:
+    """A machine that becomes a runtime, and the laptop that it lets in."""
+
+    user: Laptop
+    laptop: Laptop
+    state: Path
+    workdir: Path
+
+    def launch(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`colab-remote launch --tunnel direct`, `words` appended."""
+        key = self.laptop.ours / "id_ed25519.pub"
+        places = ("--state-dir", str(self.state), "--workdir", str(self.workdir))
+        return self.user("launch", "--tunnel", "direct", *places, "--authorized-key", str(key), *words, **environment)
+
+    def up(self, *words: str, **environment: str) -> dict[str, Any]:
+        """What a launch that worked reports."""
+        done = self.launch("--json", *words, **environment)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def shutdown(self) -> subprocess.CompletedProcess[str]:
+        return self.user("shutdown", "--state-dir", str(self.state))
+
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.state / "runtime.json").read_text())
+        return found
+
+    def connect(self, ticket: str) -> None:
+        done = self.laptop("connect", ticket, "--open", "none")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def vm(laptop: Laptop, tmp_path: Path) -> Iterator[Vm]:
+    """A VM whose folders have a space and Korean letters in their names."""
+    laptop.public_line()
+    home = tmp_path / "가상 머신"
+    home.mkdir()
+    made = Vm(Laptop(home, {**laptop.env, "HOME": str(home)}), laptop, home / "state dir", home / "content")
+    yield made
+    started = ours_left(made)
+    assert made.shutdown().returncode == 0
+    assert not [pid for pid in started if psutil.pid_exists(pid)]
+
+
+def ours_left(vm: Vm) -> list[int]:
+    """The supervisors and servers that belong to that VM's user, by pid."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "colab_remote.runtime.supervisor" in process.cmdline() and process.environ()["HOME"] == str(
+                vm.user.home
+            ):
+                found += [process.pid, *(child.pid for child in process.children())]
+        except (psutil.Error, KeyError):
+            continue
+    return found
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as probe:
+            probe.settimeout(1)
+            return probe.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def test_launch_prints_what_connect_takes_and_is_there_after_it_has_ended(vm: Vm) -> None:
+    document = vm.up()
+    assert set(document) == {
+        "schema", "ticket", "host", "port", "user", "fingerprint", "workdir", "tunnel", "pid", "ssh_config",
+    }  # fmt: skip
+    vm.connect(document["ticket"])
+    done = vm.laptop("ssh", "--", "pwd; echo $COLAB_REMOTE_STATE")
+    assert done.stdout.splitlines()[1] == str(vm.state)
+
+
+def test_launch_without_json_shows_the_line_to_type(vm: Vm) -> None:
+    done = vm.launch()
+    assert done.returncode == 0, done.stderr
+    ticket = vm.up()["ticket"]
+    assert f'  colab-remote connect "{ticket}"' in done.stdout.splitlines()
+    assert "sshd     ready" in done.stdout
+
+
+def test_the_same_launch_restarts_nothing_and_another_one_replaces_it_with_the_same_host_key(vm: Vm) -> None:
+    first = vm.up()
+    before = vm.record()
+    assert vm.up() == first
+    assert vm.record() == before
+    done = vm.launch("--name", "lab", "--json")
+    second = json.loads(done.stdout)
+    assert "replacing what an earlier launch started" in done.stderr
+    assert second["pid"] != first["pid"]
+    assert second["fingerprint"] == first["fingerprint"]
+    assert not psutil.pid_exists(first["pid"])
+    assert len(ours_left(vm)) == 2  # a supervisor and its sshd
+
+
+def test_restart_replaces_even_the_same(vm: Vm) -> None:
+    first = vm.up()
+    assert vm.up("--restart")["pid"] != first["pid"]
+
+
+def test_two_launches_at_once_start_one_runtime(vm: Vm) -> None:
+    key = vm.laptop.ours / "id_ed25519.pub"
+    words = ["launch", "--tunnel", "direct", "--state-dir", str(vm.state), "--workdir", str(vm.workdir)]
+    with vm.user.started(*words, "--authorized-key", str(key), "--json") as other:
+        mine = vm.up()
+        theirs = json.loads(other.communicate(timeout=PATIENCE)[0])
+    assert mine == theirs
+    assert len(ours_left(vm)) == 2  # a supervisor and its sshd
+
+
+def test_a_killed_sshd_comes_back_at_the_same_port_and_a_job_goes_on(vm: Vm) -> None:
+    document = vm.up()
+    vm.connect(document["ticket"])
+    job = vm.laptop("run", "--detach", "--", "sleep 2; echo survived")
+    assert job.returncode == 0, job.stderr
+    sshd = vm.record()["sshd"]
+    os.kill(sshd, signal.SIGKILL)
+    until(lambda: vm.record()["sshd"] != sshd and listens(document["port"]))
+    done = vm.laptop("logs", "-f", job.stdout.strip())
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+
+
+def test_shutdown_ends_sessions_and_leaves_jobs(vm: Vm) -> None:
+    vm.connect(vm.up()["ticket"])
+    job = vm.laptop("run", "--detach", "--", "sleep 60")
+    assert job.returncode == 0, job.stderr
+    assert vm.shutdown().stdout == "stopped\n"
+    ran = json.loads((vm.state / "jobs" / job.stdout.strip() / "run.json").read_text())
+    assert psutil.pid_exists(ran["pid"])
+    os.killpg(ran["pid"], signal.SIGKILL)
+    assert vm.shutdown().stdout == "nothing was running\n"
+
+
+def test_a_pid_that_is_anothers_by_now_is_left_alone(vm: Vm) -> None:
+    vm.up()
+    record = vm.record()
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        assert vm.shutdown().returncode == 0
+        (vm.state / "runtime.json").write_text(json.dumps({**record, "pid": bystander.pid}))
+        assert vm.shutdown().stdout == "nothing was running\n"
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_only_the_key_that_was_named_gets_in_and_no_password(vm: Vm) -> None:
+    document = vm.up()
+    stranger = vm.user.home / "stranger"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(stranger)], check=True)
+    known = vm.user.home / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{document['port']} {(vm.state / 'ssh_host_ed25519_key.pub').read_text()}")
+    options = ["-F", "none", "-o", f'UserKnownHostsFile="{known}"', "-o", "BatchMode=yes", "-i", str(stranger)]
+    to = ["-p", str(document["port"]), f"{document['user']}@127.0.0.1", "true"]
+    done = subprocess.run(["ssh", *options, *to], capture_output=True, text=True)
+    assert "Permission denied (publickey)" in done.stderr
+
+
+def test_sessions_and_jobs_see_the_environment_and_no_secret(vm: Vm) -> None:
+    odd = "a 'quoted' \"value\" with 100 % and \\ in it"
+    document = vm.up(
+        "--env", "HF_TOKEN", CUDA_ODD=odd, COLAB_GPU="T4", NVIDIA_API_KEY="hidden", HF_TOKEN="for jobs", OTHER="no"
+    )  # fmt: skip
+    vm.connect(document["ticket"])
+    by_ssh = vm.laptop("ssh", "--", "env").stdout.splitlines()
+    by_job = vm.laptop("run", "--", "env").stdout.splitlines()
+    for seen in (by_ssh, by_job):
+        assert f"CUDA_ODD={odd}" in seen
+        assert "COLAB_GPU=T4" in seen
+        assert not [line for line in seen if line.startswith(("NVIDIA_API_KEY", "OTHER"))]
+    assert not [line for line in by_ssh if line.startswith("HF_TOKEN")]
+    assert "HF_TOKEN=for jobs" in by_job
+    written = b"".join(path.read_bytes() for path in vm.state.glob("*.log"))
+    assert b"for jobs" not in written
+
+
+def test_a_value_that_sshd_cannot_carry_is_named(vm: Vm) -> None:
+    done = vm.launch(CUDA_TWO="one\ntwo")
+    assert done.returncode == 0, done.stderr
+    assert "CUDA_TWO" in done.stderr
+    assert "two\n" not in done.stderr
+
+
+def test_everything_kept_is_for_this_user_alone(vm: Vm) -> None:
+    vm.up()
+    assert vm.state.stat().st_mode & 0o777 == 0o700
+    for path in vm.state.iterdir():
+        if path.suffix != ".pub":
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_host_key_from_a_secret_keeps_the_fingerprint_on_another_vm(vm: Vm) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(vm.user.home / "kept")], check=True)
+    shown = subprocess.run(["ssh-keygen", "-lf", str(vm.user.home / "kept")], capture_output=True, text=True)
+    document = vm.up(SSH_HOST_KEY=(vm.user.home / "kept").read_text())
+    assert document["fingerprint"] == shown.stdout.split()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--tunnel", "carrier-pigeon"), 2, "there is no tunnel called `carrier-pigeon`"),
+        (("--bind", "127.0.0.1:99999"), 2, "is no ADDRESS[:PORT]"),
+        (("--bind", "192.0.2.1"), 2, "is no address of this machine"),
+        (("--workdir", "/proc/none"), 2, "cannot be made"),
+        (("--workdir", "/tmp/a\nPort 1"), 2, "control character"),
+        (("--env", "NOWHERE_TO_BE_FOUND"), 2, "neither a Colab secret nor a variable"),
+        (("--authorized-key", "no key at all"), 2, "is no public key"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_left(vm: Vm, words: tuple[str, ...], code: int, says: str) -> None:
+    done = vm.launch(*words)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "hint:" in done.stderr
+    assert not ours_left(vm)
+
+
+def test_no_key_is_refused_and_the_way_to_one_is_told(vm: Vm) -> None:
+    done = vm.user("launch", "--tunnel", "direct", "--state-dir", str(vm.state), "--workdir", str(vm.workdir))
+    assert done.returncode == 2
+    assert "no public key says who may log in" in done.stderr
+    assert "`colab-remote cell`" in done.stderr
+
+
+def test_a_port_that_somebody_has_is_named_with_sshds_own_words_in_the_log(vm: Vm) -> None:
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        done = vm.launch("--bind", f"127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert f"sshd does not start on port {port}" in done.stderr
+    assert not (vm.state / "runtime.json").exists()
