@@ -1,0 +1,145 @@
+"""The cell in a real kernel, with a stand-in for `google.colab` on its path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from jupyter_core.utils import run_sync
+from nbclient import NotebookClient
+from sides import PATIENCE, Laptop
+
+COLAB = Path(__file__).parent / "colab"
+
+
+@dataclass
+class Kernel:
+    """A notebook's live kernel on a VM of its own; `secrets` is what Colab's Secrets pane holds."""
+
+    client: NotebookClient
+    secrets: Path
+    home: Path
+
+    def run(self, code: str) -> list[dict[str, Any]]:
+        """A cell's outputs."""
+        cell = nbformat.v4.new_code_cell(code)
+        self.client.nb.cells.append(cell)
+        self.client.execute_cell(cell, len(self.client.nb.cells) - 1)
+        return [dict(output) for output in cell.outputs]
+
+    def error(self, code: str) -> str:
+        """What a cell that fails shows in place of a traceback."""
+        shown = next(output for output in self.run(code) if output["output_type"] == "error")
+        return "\n".join(shown["traceback"])
+
+    def keep(self, **secrets: str | None) -> None:
+        self.secrets.write_text(json.dumps(secrets))
+
+
+@pytest.fixture
+def kernel(laptop: Laptop, tmp_path: Path) -> Iterator[Kernel]:
+    laptop.public_line()
+    home, secrets = tmp_path / "vm", tmp_path / "secrets.json"
+    home.mkdir()
+    secrets.write_text("{}")
+    environment = {**laptop.env, "HOME": str(home), "PYTHONPATH": str(COLAB), "COLAB_SECRETS": str(secrets)}
+    client = NotebookClient(nbformat.v4.new_notebook(), timeout=60, kernel_name="python3", allow_errors=True)
+    with client.setup_kernel(env=environment):
+        made = Kernel(client, secrets, home)
+        made.run("import colab_remote")
+        yield made
+        made.run("from colab_remote.runtime import shutdown")
+        made.run(f"from pathlib import Path; shutdown(Path({str(home / '.colab-remote')!r}))")
+
+
+def launched(kernel: Kernel, arguments: str = "") -> dict[str, Any]:
+    """The card's data, by MIME type."""
+    outputs = kernel.run(f"runtime = colab_remote.launch('direct', workdir='{kernel.home}/content'{arguments})")
+    assert [output["output_type"] for output in outputs][-1] == "display_data", outputs
+    data: dict[str, Any] = outputs[-1]["data"]
+    return data
+
+
+def test_the_key_comes_from_colabs_secret_and_the_card_says_what_to_type(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    card = launched(kernel)
+    line = next(line for line in card["text/plain"].splitlines() if "colab-remote connect" in line)
+    assert laptop("connect", line.split('"')[1], "--open", "none").returncode == 0
+    assert "vscode://vscode-remote/ssh-remote+colab/" in card["text/html"]
+
+
+def test_colabs_rule_is_said_before_anything_is_opened(kernel: Kernel, laptop: Laptop) -> None:
+    outputs = kernel.run("import google.colab; colab_remote.launch('direct')")
+    assert outputs[0]["text"].startswith("Colab allows SSH with a paid plan")
+    assert outputs[1]["output_type"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "says"),
+    [
+        ({}, 'click the key icon on the left, add the secret `SSH_PUBLIC_KEY`, switch on "Notebook access"'),
+        ({"SSH_PUBLIC_KEY": None}, 'switch on "Notebook access" for `SSH_PUBLIC_KEY`'),
+        ("elsewhere", "open this notebook at https://colab.research.google.com"),
+    ],
+)
+def test_a_key_that_is_missing_is_asked_for_in_colabs_words(kernel: Kernel, secrets: object, says: str) -> None:
+    kernel.secrets.write_text(json.dumps(secrets))
+    shown = kernel.error("colab_remote.launch('direct')")
+    assert shown.startswith("error: ")
+    assert says in shown
+    assert "Traceback" not in shown
+
+
+def test_a_token_that_is_missing_is_asked_for_with_its_page(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    shown = kernel.error("colab_remote.launch()")
+    assert "https://dashboard.ngrok.com/get-started/your-authtoken" in shown
+    assert "add the secret `NGROK_AUTHTOKEN`" in shown
+
+
+def test_a_runtime_outlives_the_kernel_and_is_found_by_the_next(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    card = launched(kernel)
+    run_sync(kernel.client.km.restart_kernel)(now=True)
+    run_sync(kernel.client.kc.wait_for_ready)(timeout=PATIENCE)
+    kernel.run("import colab_remote")
+    assert launched(kernel) == card
+
+
+def test_an_interrupt_ends_the_waiting_and_nothing_else(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    card = launched(kernel)
+    kernel.run(
+        "import os, signal, threading\n"
+        "threading.Timer(1, os.killpg, (os.getpgid(0), signal.SIGINT)).start()\n"
+        f"waited = colab_remote.launch('direct', workdir='{kernel.home}/content', wait=True)"
+    )
+    assert kernel.run("print(waited.ticket == runtime.ticket, waited.now() is not None)")[0]["text"] == "True True\n"
+    assert launched(kernel) == card
+
+
+def test_the_status_line_counts_connections_and_jobs(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    card = launched(kernel)
+    ticket = card["text/plain"].split('"')[1]
+    assert laptop("connect", ticket, "--open", "none").returncode == 0
+    job = laptop("run", "--detach", "--name", "long", "--", "sleep 60")
+    assert job.returncode == 0, job.stderr
+    line = kernel.run(
+        "from colab_remote.runtime.watch import status_line\nprint(status_line(runtime.now(), runtime.state))"
+    )[0]["text"]
+    assert "1 job (long, 0 min)" in line
+    assert " · RAM " in line
+    assert laptop("stop", "long", "--grace", "0").returncode == 0
+
+
+def test_a_hostile_name_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    folder = kernel.home / "<script>alert(1)</script>"
+    outputs = kernel.run(f"colab_remote.launch('direct', workdir={str(folder)!r}); None")
+    assert "<script>" not in outputs[-1]["data"]["text/html"]
