@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,9 +56,10 @@ class Laptop:
             timeout=60,
         )
 
-    def started(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
-        """`colab-remote WORDS`, left to itself."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *words: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+        """`colab-remote WORDS`, left to itself; ended with the `with` block."""
+        with subprocess.Popen(
             [sys.executable, "-m", "colab_remote", *words],
             cwd=cwd or self.home,
             env=self.env,
@@ -64,7 +67,11 @@ class Laptop:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def public_line(self) -> str:
         """The laptop's public key, made by the command that every user runs first."""

@@ -95,7 +95,7 @@ def _chosen(word: str | None) -> Job:
         return choose(word, known)
     except ColabRemoteError:
         found, silent = listed(all_hosts(), output().timeout)
-        if silent and len(silent) == len(found):
+        if silent and not found:
             raise
         return choose(word, found)
 

@@ -126,18 +126,19 @@ def pull(folder: Path | None, host_name: str | None) -> None:
 def _see_through(made: Contact, conversation: Conversation, project: Project, job: Job) -> int:
     """Follow the log and bring outputs home until both are complete."""
     arrivals: list[Arrival] = []
+    shown = output()  # asked for here: the mirror's thread has no click context
 
     def tell(arrival: Arrival) -> None:
         arrivals.append(arrival)
-        if output().json:
-            output().report({"home": asdict(arrival)}, ())
+        if shown.json:
+            shown.report({"home": asdict(arrival)}, ())
         if arrival.checkpoint or arrival.kept:
-            output().say(visible(f"home     {arrival.path}  {amount(arrival.size)}{_kept(arrival)}"))
+            shown.say(visible(f"home     {arrival.path}  {amount(arrival.size)}{_kept(arrival)}"))
 
-    with leaving_it_running(job), mirrored(made, project, job, tell, output().say) as mirror:
+    with leaving_it_running(job), mirrored(made, project, job, tell, shown.say) as mirror:
         job = follow(made, conversation, job, Show())
         mirror.result()
-    output().say(visible(_summary(arrivals)))
+    shown.say(visible(_summary(arrivals)))
     return ended(job)
 
 

@@ -31,6 +31,8 @@ class Contact:
     def open_agent(self) -> Conversation:
         """A conversation on the one connection, which is made where there is none. Raises what `reach` raises."""
         with self._lock:
+            if self._ended.is_set():
+                raise ContactLost(f"contact with `{self.host.name}` was ended here")
             if self._reach is None:
                 self._reach = self._held.enter_context(reach(self.host, self._timeout))
             try:

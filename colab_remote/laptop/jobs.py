@@ -13,7 +13,7 @@ from colab_remote.both.jobrecord import make_id
 from colab_remote.errors import ColabRemoteError, ContactLost, NotStarted, Unreachable
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation
-from colab_remote.laptop.history import Job, all_known, home_of, job_of, remember
+from colab_remote.laptop.history import Job, all_known, job_of, remember
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.logcopy import LogCopy
 from colab_remote.laptop.reach import reach
@@ -69,7 +69,7 @@ def follow(contact: Contact, conversation: Conversation | None, job: Job, show: 
 
     Contact may break and come back meanwhile. Raises ContactLost when it was lost for good.
     """
-    with LogCopy(home_of(job)) as copy:
+    with LogCopy(remember(job)) as copy:
         while True:
             try:
                 return _read_on(conversation or contact.open_agent(), job, copy, show, on=True)
@@ -79,7 +79,7 @@ def follow(contact: Contact, conversation: Conversation | None, job: Job, show: 
 
 def catch_up(conversation: Conversation, job: Job) -> Job:
     """Bring home what the log has grown by until now; the job as it is now."""
-    with LogCopy(home_of(job)) as copy:
+    with LogCopy(remember(job)) as copy:
         return _read_on(conversation, job, copy, lambda piece: None, on=False)
 
 

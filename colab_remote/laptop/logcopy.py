@@ -58,10 +58,12 @@ def read_log(home: Path, begin: int = 0) -> Iterator[bytes]:
 
 def tail(home: Path, lines: int) -> int:
     """The byte at which the last `lines` lines at home begin."""
-    if lines <= 0:
-        return (home / "log").stat().st_size
+    if not (home / "log").exists():
+        return 0
     with (home / "log").open("rb") as file:
         begin = end = file.seek(0, os.SEEK_END)
+        if lines <= 0:
+            return end
         while begin:
             begin, before = max(0, begin - _PIECE), begin
             file.seek(begin)

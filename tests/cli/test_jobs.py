@@ -1,0 +1,131 @@
+"""Jobs on the command line, against a real sshd: run, logs, stop, jobs, and what they end with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sides import PATIENCE, Host
+
+
+def job_id(host: Host, *words: str) -> str:
+    """The id of a job started detached."""
+    done = host.laptop("run", "--detach", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_run_gives_the_commands_output_and_its_exit_code(host: Host) -> None:
+    done = host.laptop("run", "--", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout) == (7, "out\nerr\n")
+    assert "Ctrl-C leaves it running" in done.stderr
+
+
+def test_words_reach_the_command_as_they_are(host: Host) -> None:
+    words = ("-x", "a b", "'\"", "한글", "$HOME", "*")
+    done = host.laptop("run", "--", "python3", "-c", "import sys; print(sys.argv[1:])", *words)
+    assert done.stdout == f"{list(words)}\n"
+
+
+def test_outside_a_project_nothing_is_uploaded_and_the_working_directory_is_used(host: Host) -> None:
+    (host.laptop.home / "private").write_text("mine")
+    before = sorted(host.runtime.workdir.iterdir())
+    done = host.laptop("run", "--", "pwd")
+    assert done.stdout == f"{host.runtime.workdir}\n"
+    assert sorted(host.runtime.workdir.iterdir()) == before
+
+
+def test_a_detached_jobs_id_is_alone_on_stdout_and_logs_follow_it_to_its_code(host: Host) -> None:
+    identity = job_id(host, "--", "echo begun; sleep 0.5; exit 3")
+    done = host.laptop("logs", "-f", identity)
+    assert (done.returncode, done.stdout) == (3, "begun\n")
+    assert host.laptop("logs", identity).stdout == "begun\n"
+
+
+def test_a_jobs_own_bytes_come_through(host: Host) -> None:
+    identity = job_id(host, "--", r"printf 'a\rb\033[31m\xff\n'")
+    with host.laptop.started("logs", "-f", identity) as shown:
+        assert shown.stdout is not None
+        assert shown.stdout.buffer.read() == b"a\rb\x1b[31m\xff\n"
+
+
+def test_the_last_lines_of_a_log(host: Host) -> None:
+    identity = job_id(host, "--", "seq 1 5000; printf tail")
+    assert host.laptop("logs", "-f", identity).returncode == 0
+    assert host.laptop("logs", "-n", "3", identity).stdout == "4999\n5000\ntail"
+    assert host.laptop("logs", "-n", "0", identity).stdout == ""
+
+
+def test_stop_ends_the_whole_process_group(host: Host) -> None:
+    identity = job_id(host, "--name", "stubborn", "--", "trap '' TERM; sleep 300 & echo $!; wait; sleep 300")
+    deadline = time.monotonic() + PATIENCE
+    while not (child := host.laptop("logs", identity).stdout.strip()):
+        assert time.monotonic() < deadline
+    done = host.laptop("stop", "stubborn", "--grace", "0.2")
+    assert (done.returncode, done.stdout) == (0, "stubborn   stopped\n")
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_jobs_lists_names_states_and_commands(host: Host) -> None:
+    job_id(host, "--name", "good", "--", "true")
+    job_id(host, "--name", "-bad '한글'", "--", "exit 4")
+    for name in ("good", "-bad '한글'"):
+        host.laptop("logs", "-f", "--", name)
+    found = {job["name"]: job for job in json.loads(host.laptop("jobs", "--json").stdout)["jobs"]}
+    assert found["good"]["state"] == "done"
+    assert (found["-bad '한글'"]["state"], found["-bad '한글'"]["code"]) == ("failed", 4)
+    assert "good" in host.laptop("jobs").stdout
+
+
+def test_the_same_job_is_seen_after_its_record_at_home_is_lost(host: Host) -> None:
+    identity = job_id(host, "--name", "again", "--", "echo kept")
+    host.laptop("logs", "-f", identity)
+    known = host.laptop.home / ".local"
+    for path in sorted(known.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    done = host.laptop("logs", "again")
+    assert (done.stdout, done.stderr) == ("kept\n", "")
+
+
+def test_an_interrupt_leaves_the_job_running_and_says_how_to_come_back(host: Host) -> None:
+    with host.laptop.started("run", "--name", "left", "--", "echo begun; sleep 300") as shown:
+        assert shown.stdout is not None
+        assert shown.stdout.readline() == "begun\n"
+        shown.send_signal(signal.SIGINT)
+        errors = shown.communicate(timeout=PATIENCE)[1]
+    assert shown.returncode == 130
+    assert "`left` goes on" in errors
+    assert "colab-remote logs -f" in errors
+    assert host.laptop("stop", "left", "--grace", "0").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("run",), 2, "no command is given"),
+        (("run", "--", " "), 2, "no command is given"),
+        (("run", "--host", "nowhere", "--", "true"), 2, "nowhere"),
+        (("logs", "nothing-of-that-name"), 2, "nothing-of-that-name"),
+        (("stop", "nothing-of-that-name"), 2, "nothing-of-that-name"),
+        (("train",), 2, "lies in no project"),
+        (("pull",), 2, "lies in no project"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(host: Host, words: tuple[str, ...], code: int, says: str) -> None:
+    done = host.laptop(*words)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "\nhint: " in done.stderr
+
+
+def test_a_host_that_nobody_listens_at_is_unreachable(host: Host) -> None:
+    port = host.runtime.port
+    settings = host.laptop.ours / "hosts"
+    assert settings.is_dir()
+    gone = host.runtime.ticket.replace(f":{port}", ":1")
+    assert host.laptop("connect", gone, "--name", "gone").returncode == 4
+    assert os.listdir(settings) == ["colab.json"]

@@ -1,0 +1,158 @@
+"""Training on the command line, against a real sshd: outputs come home while it runs, and it resumes elsewhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sides import PATIENCE, Host, Laptop, Runtime, started_sshd
+
+# Writes a checkpoint (a zip, as torch.save's) for each step, from the one it is given on; waits where `wait` says.
+TRAIN = """
+import json, os, pathlib, sys, time, zipfile
+begin = 0
+if "-r" in sys.argv:
+    with zipfile.ZipFile(sys.argv[sys.argv.index("-r") + 1]) as archive:
+        begin = int(archive.read("step")) + 1
+folder = pathlib.Path("saved/run")
+folder.mkdir(parents=True, exist_ok=True)
+for step in range(begin, 4):
+    with zipfile.ZipFile(folder / "new", "w") as archive:
+        archive.writestr("step", str(step))
+    os.replace(folder / "new", folder / f"step-{step}.pt")
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step}) + "\\n")
+    print("step", step, *sys.argv[1:], flush=True)
+    while os.path.exists(f"wait-{step}"):
+        time.sleep(0.02)
+"""
+SETTINGS = """
+[project]
+name   = "{name}"
+train  = "python3 train.py"
+resume = "python3 train.py -r {{checkpoint}}"
+setup  = "echo setting up; touch was-set-up"
+"""
+
+
+@pytest.fixture
+def project(host: Host, request: pytest.FixtureRequest) -> Path:
+    """A project that trains in four steps, its name the test's own, with a space in it."""
+    root = host.laptop.home / f"내 {request.node.name}"
+    root.mkdir()
+    (root / "colab-remote.toml").write_text(SETTINGS.format(name=root.name))
+    (root / "train.py").write_text(TRAIN)
+    return root
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def saved(root: Path) -> set[str]:
+    return {path.name for path in (root / "saved").rglob("*") if path.is_file()}
+
+
+def test_train_syncs_sets_up_once_trains_and_brings_outputs_home(host: Host, project: Path) -> None:
+    done = host.laptop("train", "--", "--lr", "0.1 x", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "step 3 --lr 0.1 x"
+    lines = [line.split()[0] for line in done.stderr.splitlines() if line]
+    assert [word for word in lines if word in ("sync", "setup", "job", "home")][:3] == ["sync", "setup", "job"]
+    assert saved(project) == {"step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}  # keep = 3
+    again = host.laptop("train", cwd=project)
+    assert "setting up" not in again.stderr
+
+
+def test_outputs_are_at_home_while_the_job_still_runs(host: Host, project: Path) -> None:
+    (project / "wait-1").touch()
+    with host.laptop.started("train", cwd=project) as training:
+        until(lambda: {"step-1.pt", "metrics.jsonl"} <= saved(project))
+        assert training.poll() is None
+        (host.runtime.workdir / project.name / "wait-1").unlink()
+        training.communicate(timeout=PATIENCE)
+    assert training.returncode == 0
+    assert "step-3.pt" in saved(project)
+
+
+def test_a_laptop_that_was_away_pulls_what_it_missed(host: Host, project: Path) -> None:
+    done = host.laptop("train", "--detach", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert host.laptop("logs", "-f", done.stdout.strip(), cwd=project).returncode == 0
+    assert not (project / "saved").exists()
+    assert host.laptop("pull", cwd=project).returncode == 0
+    assert saved(project) == {"step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
+
+
+def test_after_the_vm_died_training_resumes_on_another_from_the_newest_checkpoint_at_home(
+    host: Host, project: Path, tmp_path: Path
+) -> None:
+    (project / "wait-2").touch()
+    with host.laptop.started("train", cwd=project) as training:
+        until(lambda: "step-2.pt" in saved(project))
+        training.send_signal(signal.SIGINT)
+        training.communicate(timeout=PATIENCE)
+    assert host.laptop("stop", "--grace", "0", cwd=project).returncode == 0
+    (project / "wait-2").unlink()
+    with started_sshd(tmp_path / "other") as other:
+        connect(host.laptop, other)
+        done = host.laptop("train", "--resume", cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert "resume   saved/run/step-2.pt" in done.stderr
+        assert done.stdout.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
+        assert "step-3.pt" in saved(project)
+
+
+def connect(laptop: Laptop, runtime: Runtime) -> None:
+    runtime.admit(laptop.public_line())
+    done = laptop("connect", runtime.ticket, "--replace", "--open", "none")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_set_up_that_fails_starts_no_training(host: Host, project: Path) -> None:
+    settings = project / "colab-remote.toml"
+    settings.write_text(settings.read_text().replace("echo setting up;", "echo broken; exit 9;"))
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 125
+    assert "`setup` ended with 9" in done.stderr
+    assert "broken" in done.stderr
+    assert not (host.runtime.workdir / project.name / "saved").exists()
+
+
+def test_training_does_not_start_over_a_conflict(host: Host, project: Path) -> None:
+    host.laptop("sync", cwd=project)
+    (project / "train.py").write_text("here")
+    (host.runtime.workdir / project.name / "train.py").write_text("there")
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 3
+    assert "train.py" in done.stderr
+
+
+def test_resume_without_a_checkpoint_says_so(host: Host, project: Path) -> None:
+    done = host.laptop("train", "--resume", cwd=project)
+    assert done.returncode == 2
+    assert "has no whole checkpoint at home" in done.stderr
+
+
+def test_a_torn_checkpoint_is_not_what_resume_takes(host: Host, project: Path) -> None:
+    assert host.laptop("train", cwd=project).returncode == 0
+    newest = project / "saved/run/step-3.pt"
+    newest.write_bytes(newest.read_bytes()[:-8])
+    (project / ".colab-remote/outputs.json").unlink()
+    (host.runtime.workdir / project.name / "saved/run/step-3.pt").unlink()
+    done = host.laptop("train", "--resume", cwd=project)
+    assert "resume   saved/run/step-2.pt" in done.stderr, done.stderr
+
+
+def test_json_is_a_document_a_line(host: Host, project: Path) -> None:
+    done = host.laptop("train", "--json", cwd=project)
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(document["schema"] == 1 for document in documents)
+    assert documents[-1]["job"]["state"] == "done"
