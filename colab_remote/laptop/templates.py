@@ -20,7 +20,9 @@ _PACKAGE = "colab_remote.templates"
 _OWN_NAME = "digits"  # what the templates call their project
 # Where that name stands, in TOML and in JSON.
 _NAMED = {SETTINGS: r'(?m)^(name\s*=\s*)"{}"', "config.json": r'("name"\s*:\s*)"{}"'}
-_LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "saved", OURS)  # of a template that was run where it lies
+_LEFT_BEHIND = shutil.ignore_patterns(
+    "__pycache__", ".*_cache", "saved", OURS
+)  # of a template that was run where it lies
 _INIT = """\
 # What colab-remote needs to know of this project. Every line may be left out.
 

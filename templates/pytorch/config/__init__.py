@@ -1,0 +1,25 @@
+"""The configuration: JSON in the file, typed dataclasses here, a sentence for each mistake in it."""
+
+from __future__ import annotations
+
+from config.checked import build
+from config.command_line import Wishes, read_command_line
+from config.document import Document, flat, read_document
+from config.named import find, make
+from config.refused import Refused
+from config.sections import Config, Part, Trainer
+
+__all__ = [
+    "Config",
+    "Document",
+    "Part",
+    "Refused",
+    "Trainer",
+    "Wishes",
+    "build",
+    "find",
+    "flat",
+    "make",
+    "read_command_line",
+    "read_document",
+]

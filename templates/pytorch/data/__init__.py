@@ -1,0 +1,8 @@
+"""The data: each class here may be a `data_loader.type`, and its `read()` gives a Split."""
+
+from __future__ import annotations
+
+from data.digits import DigitsDataLoader
+from data.idx import MnistDataLoader
+
+__all__ = ["DigitsDataLoader", "MnistDataLoader"]

@@ -1,0 +1,41 @@
+"""metrics.jsonl: one JSON object a line, whole lines only, for people, plots and whoever follows the run.
+
+{"epoch": 3, "step": 50, "loss": ...}                           within an epoch: means since its beginning
+{"epoch": 3, "step": 63, "epochs": 20, "loss": ..., "val_loss": ..., "lr": ...}         an epoch's end
+{"epoch": 20, "step": 420, "best_epoch": 18, "test_loss": ..., "test_accuracy": ...}    the run's end
+
+A measure's name stands for training, with `val_` for validation, with `test_` for the test. Steps count from the run's
+beginning. No times: a run that was cut and resumed writes the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from journal.whole import whole_file
+
+METRICS = "metrics.jsonl"
+
+
+class Journal:
+    """A run's metrics.jsonl: `text` is all of it, which a checkpoint takes along."""
+
+    def __init__(self, folder: Path, text: str = "") -> None:
+        """Begin with `text`, whatever lies in `folder`: a resumed run has seen no more than its checkpoint."""
+        self.path = folder / METRICS
+        self.text = text
+        with whole_file(self.path) as file:
+            file.write(text.encode())
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Append a record."""
+        line = json.dumps(record) + "\n"
+        self.text += line
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(file, line.encode())
+        finally:
+            os.close(file)

@@ -1,0 +1,7 @@
+"""What is measured while a model trains."""
+
+from __future__ import annotations
+
+from metrics.meter import Measure, Meter
+
+__all__ = ["Measure", "Meter"]

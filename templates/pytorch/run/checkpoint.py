@@ -1,0 +1,109 @@
+"""Checkpoints: whole or not at all, tensors and plain values only."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from config import Refused, flat
+from journal.whole import sweep, whole_file
+
+BEST = "best.pt"
+FORMAT = 1  # raised when a checkpoint of today cannot be read any more
+
+
+class Checkpoints:
+    """A run's checkpoints in `folder`, written by a thread of their own: the newest `keep`, and the best one."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self._keep = folder, keep
+        self._writer = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+        sweep(folder)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.shutdown()
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.folder / f"step-{step}.pt"
+
+    def save(self, state: dict[str, Any], step: int, best: bool) -> None:
+        """Write `state` behind the training's back, and also as `best.pt`. Raises what the last writing raised."""
+        self.wait()  # two states in memory are enough
+        self._last = self._writer.submit(self._write, {"format": FORMAT, **state}, step, best)
+
+    def wait(self) -> None:
+        """Return when all is on the disk. Raises Refused where it could not be written."""
+        if self._last is None:
+            return
+        try:
+            self._last.result()
+        except OSError as error:
+            raise Refused(f"the checkpoint in `{self.folder}` cannot be written: {error.strerror or error}") from None
+
+    def _write(self, state: dict[str, Any], step: int, best: bool) -> None:
+        path = self.path(step)
+        with whole_file(path) as file:
+            torch.save(state, file)
+        if best:
+            _also_as(path, self.folder / BEST)
+        for old in sorted(self.folder.glob("step-*.pt"), key=_step)[: -self._keep]:
+            old.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The state in the checkpoint `path`, its tensors on the CPU. Raises Refused."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise Refused(f"the checkpoint `{path}` cannot be read: {error.strerror}") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+        raise Refused(f"`{path}` is no whole checkpoint: take an earlier one") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise Refused(f"`{path}` is not a checkpoint of this project's kind")
+    return state
+
+
+def expect_same(wanted: dict[str, Any], used: dict[str, Any]) -> None:
+    """Raise Refused, naming the keys, where a configuration is not the one that a checkpoint was `used` with.
+
+    The trainer's section may differ: how long to train and what to write where are no part of what was learnt.
+    """
+    there, here = flat(used), flat(wanted)
+    keys = [key for key in sorted(there | here) if not key.startswith("trainer.")]
+    different = [key for key in keys if there.get(key) != here.get(key)]
+    if different:
+        told = ", ".join(f"`{key}` ({there.get(key)!r} there, {here.get(key)!r} here)" for key in different)
+        raise Refused(f"the checkpoint is of another configuration: {told}; leave out -c to go on with its own")
+
+
+def _also_as(path: Path, name: Path) -> None:
+    """The same file under another name, at no cost where the disk knows hard links."""
+    temporary = name.with_name(f".new-{name.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:
+        with whole_file(name) as file, path.open("rb") as source:
+            shutil.copyfileobj(source, file)
+        return
+    os.replace(temporary, name)
+
+
+def _step(path: Path) -> int:
+    number = path.stem.removeprefix("step-")
+    return int(number) if number.isdigit() else 0

@@ -1,0 +1,172 @@
+"""The loop: epochs, steps, validation, and when to write what."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from config import Refused
+from data.images import Images
+from data.order import epoch_order
+from journal import Journal, Progress
+from metrics import Meter
+from run.checkpoint import Checkpoints
+from run.training import Training
+
+
+class Interrupted(Exception):
+    """A signal came, and a checkpoint was written: `code` is what the process should end with."""
+
+    def __init__(self, number: int, checkpoint: str) -> None:
+        super().__init__(f"{signal.Signals(number).name}: go on with `python3 train.py -r {checkpoint}`")
+        self.code = 128 + number
+
+
+def run(training: Training, journal: Journal) -> dict[str, Any]:
+    """Train until the run is over, test, and return the last record. Raises Interrupted, Refused."""
+    limits, images = training.config.trainer, len(training.parts.split.train)
+    progress = Progress(limits.epochs, images, training.batches * training.parts.batch_size, limits.verbosity)
+    progress.say(f"run      {journal.path.parent} · {images:,} images · on {training.parts.device}")
+    with Checkpoints(journal.path.parent, limits.keep) as checkpoints, _signals() as signals:
+        loop = Loop(training, journal, checkpoints, progress, signals)
+        while not training.over:
+            loop.train_epoch()
+            loop.end_epoch()
+        record = loop.test()
+        checkpoints.wait()
+    progress.say("test     " + "  ".join(f"{name} {record[name]:.4f}" for name in record if name.startswith("test_")))
+    return record
+
+
+class Loop:
+    """One run's loop, and where it writes."""
+
+    def __init__(
+        self, training: Training, journal: Journal, checkpoints: Checkpoints, progress: Progress, signals: list[int]
+    ) -> None:
+        self.training, self.journal, self.checkpoints = training, journal, checkpoints
+        self.progress, self.signals = progress, signals
+
+    def train_epoch(self) -> None:
+        """What is left of the epoch. Raises Interrupted."""
+        training, parts = self.training, self.training.parts
+        order = epoch_order(len(parts.split.train), parts.shuffle, training.seed, training.epoch)
+        rest = order[training.batches * parts.batch_size :]
+        parts.model.train()
+        for pixels, labels in parts.split.train.batches(rest, parts.batch_size):
+            self._step(pixels, labels)
+            self.progress.step(training.epoch, len(labels))
+            if training.batches * parts.batch_size < len(order):  # at the epoch's end the rest is said and saved anyway
+                self._within_epoch()
+
+    def end_epoch(self) -> None:
+        """Validate, judge, record, and write a checkpoint where one is due. Raises Interrupted, Refused."""
+        training, limits = self.training, self.training.config.trainer
+        means = training.meter.means()
+        if not math.isfinite(means["loss"]):
+            raise Refused(f"the loss of epoch {training.epoch} is {means['loss']}: a smaller learning rate may help")
+        validated = evaluate(training, training.parts.split.validation, "val_")
+        record: dict[str, Any] = {"epoch": training.epoch, "step": training.step, "epochs": limits.epochs}
+        record |= means | validated | {"lr": training.parts.optimizer.param_groups[0]["lr"]}
+        best = self._judge(record)
+        _step_scheduler(training, record)
+        self.journal.add(record)
+        self.progress.epoch(record)
+        training.meter.clear()
+        due = training.epoch % limits.save_period == 0
+        training.epoch, training.batches = training.epoch + 1, 0
+        if due or best or training.over or self.signals:
+            self._save(best)
+        self._obey_signals()
+
+    def test(self) -> dict[str, Any]:
+        """Measure the best weights, or the last where nothing is monitored, on what was never trained on."""
+        training = self.training
+        if training.best_model is not None:
+            training.parts.model.load_state_dict(training.best_model)
+        tested = evaluate(training, training.parts.split.test, "test_")
+        last = training.epoch - 1
+        record = {"epoch": last, "step": training.step, "best_epoch": training.best_epoch or last, **tested}
+        self.journal.add(record)
+        return record
+
+    def _step(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+        training, parts = self.training, self.training.parts
+        parts.optimizer.zero_grad(set_to_none=True)
+        scores = parts.model(pixels)
+        loss = parts.loss(scores, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parts.optimizer.step()
+        training.meter.add(loss, scores, labels)
+        training.step += 1
+        training.batches += 1
+
+    def _within_epoch(self) -> None:
+        training, limits = self.training, self.training.config.trainer
+        if limits.log_steps and training.step % limits.log_steps == 0:
+            self.journal.add({"epoch": training.epoch, "step": training.step, **training.meter.means()})
+        if self.signals or (limits.save_steps and training.step % limits.save_steps == 0):
+            self._save(best=False)
+        self._obey_signals()
+
+    def _judge(self, record: dict[str, Any]) -> bool:
+        try:
+            return self.training.judge(record)
+        except KeyError as name:
+            known = ", ".join(f"`{key}`" for key in record)
+            raise Refused(f"`trainer.monitor`: nothing is called {name.args[0]!r}; there are {known}") from None
+
+    def _save(self, best: bool) -> None:
+        state = {**self.training.state(), "journal": self.journal.text}
+        self.checkpoints.save(state, self.training.step, best)
+
+    def _obey_signals(self) -> None:
+        if self.signals:
+            self.checkpoints.wait()
+            raise Interrupted(self.signals[0], str(self.checkpoints.path(self.training.step)))
+
+
+@torch.no_grad()
+def evaluate(training: Training, images: Images, prefix: str) -> dict[str, float]:
+    """The means over `images`, their names with `prefix`; none where there are no images."""
+    if not len(images):
+        return {}
+    parts = training.parts
+    meter = Meter(parts.measures, parts.device)
+    parts.model.eval()
+    for pixels, labels in images.batches(torch.arange(len(images)), 4 * parts.batch_size):
+        scores = parts.model(pixels)
+        meter.add(parts.loss(scores, labels), scores, labels)
+    return {prefix + name: value for name, value in meter.means().items()}
+
+
+def _step_scheduler(training: Training, record: dict[str, Any]) -> None:
+    scheduler = training.parts.scheduler
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(record.get("val_loss", record["loss"]))
+    elif scheduler:
+        scheduler.step()
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals that came and ask us to end: SIGINT, SIGTERM. The second one ends the process as it always would."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

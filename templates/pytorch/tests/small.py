@@ -1,0 +1,21 @@
+"""A run of seconds: the configuration of this project, made small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from config import Config, build, read_document
+from run.begin import prepare
+from run.training import Training
+
+ROOT = Path(__file__).parent.parent
+
+
+def small(**sections: Any) -> Training:
+    """A run of two epochs that has not begun; `sections` replace parts of the configuration, on the CPU."""
+    document = read_document(ROOT / "config.json")
+    document["arch"]["args"] = {"width": 4} if document["arch"]["type"] == "DigitsModel" else {}
+    document["data_loader"]["args"]["data_dir"] = str(ROOT / document["data_loader"]["args"]["data_dir"])
+    document["trainer"] |= {"epochs": 2, "verbosity": 0}
+    return prepare(build(Config, document | sections), "cpu")

@@ -1,0 +1,92 @@
+"""A run that was cut and resumed ends with the same bits as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import ROOT
+
+# Writes a checkpoint every other step, and dies like a machine that loses its power at the step it is told.
+DIES = """
+import os, sys
+import run.training
+sys.argv[0] = "train.py"
+die_at, judge = int(os.environ["DIE_AT"]), run.training.Training.state
+def state(self):
+    if self.step >= die_at:
+        os.kill(os.getpid(), 9)
+    return judge(self)
+run.training.Training.state = state
+import train
+sys.exit(train.main())
+"""
+SETTINGS = ("trainer.epochs=2", "trainer.save_steps=2", "trainer.keep=100", "arch.args.width=4")
+
+
+def start(folder: Path, *words: str, die_at: int = 10**9) -> subprocess.Popen[str]:
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    env = {**os.environ, "DIE_AT": str(die_at), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    words = ("-d", "cpu", "--set", f"trainer.save_dir={json.dumps(str(folder))}", *settings, *words)
+    return subprocess.Popen([sys.executable, "-c", DIES, *words], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def train(folder: Path, *words: str, die_at: int = 10**9) -> int:
+    with start(folder, *words, die_at=die_at) as process:
+        process.communicate(timeout=120)
+    return process.returncode
+
+
+def newest(folder: Path) -> Path:
+    return max(folder.glob("*/*/step-*.pt"), key=lambda path: int(path.stem.removeprefix("step-")))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states are equal, bit for bit; where they were saved is no part of it."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one if key != "save_dir")
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert train(folder) == 0
+    return newest(folder)
+
+
+@pytest.mark.parametrize("step", [9, 21, 30])
+def test_killed_at_a_step_and_resumed(tmp_path: Path, undisturbed: Path, step: int) -> None:
+    assert train(tmp_path, die_at=step) == -signal.SIGKILL
+    assert train(tmp_path, "-r", str(newest(tmp_path))) == 0
+    states = [torch.load(path, weights_only=True) for path in (undisturbed, newest(tmp_path))]
+    assert same(*states)
+    texts = [path.with_name("metrics.jsonl").read_text() for path in (undisturbed, newest(tmp_path))]
+    assert texts[0] == texts[1]
+
+
+def test_told_to_end_it_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+    with start(tmp_path, "--set", "trainer.save_steps=0", "--set", "trainer.epochs=1000") as process:
+        assert process.stdout is not None
+        while "epoch" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert newest(tmp_path).is_file()
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path, undisturbed: Path) -> None:
+    words = ("-c", "config.json", "--set", "seed=2", "-r", str(undisturbed))
+    assert train(tmp_path, *words) == 2

@@ -1,0 +1,115 @@
+"""The default template as a user gets it: it passes its own tests, and no kill changes what a run ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sides import Laptop
+
+KILLS = 20
+# A checkpoint every other step, so that kills fall within their writing too.
+SETTINGS = ("trainer.epochs=3", "trainer.save_steps=2", "arch.args.width=4")
+SET = [word for setting in SETTINGS for word in ("--set", setting)]
+
+
+@pytest.fixture
+def project(laptop: Laptop) -> Path:
+    """A fresh project of the template."""
+    folder = laptop.home / "내 project"
+    done = laptop("new", str(folder), "--template", "pytorch", "--name", "mine")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def alone() -> dict[str, str]:
+    """An environment in which only the project's own modules can be imported beside what is installed."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+
+
+def python(project: Path, *words: str) -> str:
+    """What Python prints in the project; it must succeed."""
+    done = subprocess.run([sys.executable, *words], cwd=project, env=alone(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_a_new_project_passes_its_own_tests_and_checks(project: Path) -> None:
+    python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    python(project, "-m", "ruff", "check", ".")
+    python(project, "-m", "ruff", "format", "--check", ".")
+    python(project, "-m", "mypy", ".")
+
+
+def test_it_trains_on_real_digits_and_tests_a_checkpoint(project: Path) -> None:
+    python(project, "train.py", "-c", "config.json")
+    metrics = next((project / "saved/mine").glob("*/metrics.jsonl"))
+    last = json.loads(metrics.read_text().splitlines()[-1])
+    assert last["test_accuracy"] > 0.97
+    tested = json.loads(python(project, "test.py", "-r", str(metrics.with_name("best.pt"))))
+    assert tested == {name: value for name, value in last.items() if name.startswith("test_")}
+
+
+def train(project: Path, folder: str, seconds: float, *words: str) -> int:
+    """The exit code of a training that writes to `folder` and is killed after `seconds`."""
+    argv = [sys.executable, "train.py", "-d", "cpu", *SET, "--set", f"trainer.save_dir={folder}", *words]
+    with subprocess.Popen(argv, cwd=project, env=alone(), stdout=subprocess.DEVNULL) as process:
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.returncode
+
+
+def newest(folder: Path) -> Path | None:
+    """The checkpoint that went furthest."""
+    found = folder.glob("*/*/step-*.pt")
+    return max(found, key=lambda path: int(path.stem.removeprefix("step-")), default=None)
+
+
+def state(path: Path | None) -> dict[str, Any]:
+    """All of a checkpoint but where it was saved."""
+    assert path is not None
+    found: dict[str, Any] = torch.load(path, weights_only=True)
+    del found["config"]["trainer"]["save_dir"]
+    return found
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+@pytest.mark.timeout(400)
+def test_killed_twenty_times_at_random_it_ends_with_the_same_bits(project: Path) -> None:
+    draw = random.Random(20)
+    began = time.monotonic()
+    assert train(project, "whole/", 120) == 0
+    took = time.monotonic() - began
+    for number in range(KILLS):
+        words: tuple[str, ...] = ()
+        checkpoint = newest(project / "cut")
+        if checkpoint and torch.load(checkpoint, weights_only=True)["position"][0] <= 2:
+            words = ("-r", str(checkpoint))
+        train(project, "cut/", draw.uniform(0.6, 1.0) * took, *words)
+        assert not words or newest(project / "cut") is not None, number
+    assert train(project, "cut/", 120, "-r", str(newest(project / "cut"))) == 0
+    whole, cut = newest(project / "whole"), newest(project / "cut")
+    assert whole
+    assert cut
+    assert same(state(whole), state(cut))
+    assert whole.with_name("metrics.jsonl").read_bytes() == cut.with_name("metrics.jsonl").read_bytes()
+    assert list(cut.parent.glob(".new-*")) == []
