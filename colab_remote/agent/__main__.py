@@ -24,7 +24,12 @@ def main() -> None:
 
 
 def _take_environment(state: Path) -> None:
-    """What `launch` saw, also under a foreign sshd that sets nothing."""
+    """What `launch` saw, also under a foreign sshd that sets nothing; nothing of the connection that a job outlives.
+
+    With SSH_CLIENT set, Debian's bash reads ~/.bashrc before a `-c` command, and PATH is whatever that makes of it.
+    """
+    for name in [name for name in os.environ if name.startswith("SSH_")]:
+        del os.environ[name]
     try:
         environment = read_json(state / "environment.json")["environment"]
     except (OSError, ValueError, KeyError):

@@ -31,6 +31,11 @@ def test_words_reach_the_command_as_they_are(host: Host) -> None:
     assert done.stdout == f"{list(words)}\n"
 
 
+def test_a_job_sees_nothing_of_the_connection_that_started_it(host: Host) -> None:
+    done = host.laptop("run", "--", "env | grep ^SSH_")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_outside_a_project_nothing_is_uploaded_and_the_working_directory_is_used(host: Host) -> None:
     (host.laptop.home / "private").write_text("mine")
     before = sorted(host.runtime.workdir.iterdir())
