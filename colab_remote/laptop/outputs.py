@@ -94,8 +94,18 @@ class Home:
         os.replace(partial, place)
         flush_folder(place.parent)
         self._files[output.path] = asdict(output)
+        self._prune(output.job)
         write_json(self._record, {"files": self._files})
         return Arrival(output.path, output.size, output.checkpoint, kept)
+
+    def _prune(self, job: str) -> None:
+        """Remove a job's older checkpoints that came home, as `keep` says; never the best, nor one touched here."""
+        mine = {path: record for path, record in self._files.items() if record["checkpoint"] and record["job"] == job}
+        newest = sorted(mine, key=lambda path: -mine[path]["mtime_ns"])
+        for path in newest[self.project.keep :]:
+            if "best" not in path and self._untouched(path):
+                (self.project.root / path).unlink()
+                del self._files[path]
 
     def newest_checkpoint(self) -> str | None:
         """The path of the newest whole checkpoint at home: of the latest job, and there the last one written."""
@@ -116,6 +126,15 @@ class Home:
         record = self._files.get(output.path, {})
         same = all(record.get(key) == getattr(output, key) for key in ("size", "mtime_ns", "inode"))
         return same and (self.project.root / output.path).exists()
+
+    def _untouched(self, path: str) -> bool:
+        """Whether what lies there is what came home."""
+        record = self._files.get(path, {})
+        try:
+            facts = (self.project.root / path).lstat()
+        except OSError:
+            return False
+        return (record.get("mtime_ns"), record.get("size")) == (facts.st_mtime_ns, facts.st_size)
 
     def _place(self, path: str) -> Path:
         """Where an output belongs. Raises Refused for a path that is no output's, or leads out of the project."""
@@ -143,8 +162,7 @@ class Home:
         record = self._files.get(output.path, {})
         if not place.exists() or digest_of(place) == digest:
             return ""
-        facts = place.stat()
-        ours = (record.get("mtime_ns"), record.get("size")) == (facts.st_mtime_ns, facts.st_size)
+        ours = self._untouched(output.path)
         if ours and record.get("job") == output.job:
             return ""
         kept = self._ours / "kept" / (str(record["job"]) if ours and record.get("job") else "before") / output.path

@@ -116,6 +116,18 @@ def connect(laptop: Laptop, runtime: Runtime) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_only_the_newest_checkpoints_stay_at_home_and_what_was_touched_here(host: Host, project: Path) -> None:
+    settings = project / "colab-remote.toml"
+    settings.write_text(settings.read_text() + "keep = 2\n")
+    (project / "wait-0").touch()
+    with host.laptop.started("train", cwd=project) as training:
+        until(lambda: "step-0.pt" in saved(project))
+        (project / "saved/run/step-0.pt").write_bytes(b"mine now")
+        (host.runtime.workdir / project.name / "wait-0").unlink()
+        training.communicate(timeout=PATIENCE)
+    assert saved(project) == {"step-0.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
+
+
 def test_a_set_up_that_fails_starts_no_training(host: Host, project: Path) -> None:
     settings = project / "colab-remote.toml"
     settings.write_text(settings.read_text().replace("echo setting up;", "echo broken; exit 9;"))
