@@ -27,7 +27,9 @@ def test_quickstart_trains_a_model_and_leaves_nothing_behind(tmp_path: Path) -> 
     clone, home = tmp_path / "clone", tmp_path / "home"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     home.mkdir()
-    env = {**os.environ, "HOME": str(home), "PIP_CACHE_DIR": str(tmp_path / "cache")}
+    # pip asks `rustc` for its version, which makes rustup's folder where there is a rustup.
+    elsewhere = {"PIP_CACHE_DIR": str(tmp_path / "cache"), "RUSTUP_HOME": str(tmp_path / "rustup")}
+    env = {**os.environ, "HOME": str(home), **elsewhere}
     before = set(clone.iterdir())
 
     done = subprocess.run(["scripts/quickstart"], cwd=clone, env=env, capture_output=True, text=True)

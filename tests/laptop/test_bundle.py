@@ -22,17 +22,26 @@ from colab_remote.laptop.conversation import Conversation
 def find_python(version: str) -> str:
     """A Python of that version, or skip."""
     pyenv = glob.glob(f"{Path.home()}/.pyenv/versions/{version}.*/bin/python3")
-    found = pyenv[0] if pyenv else shutil.which(f"python{version}") or ""
-    if not found:
+    found = pyenv[0] if pyenv else shutil.which(f"python{version}") or "false"
+    # What is on PATH may be a shim that stands for another version, or for none.
+    told = subprocess.run(
+        [found, "-c", "import sys; print(sys.executable, sys.version)"], capture_output=True, text=True
+    )
+    executable, _, number = told.stdout.partition(" ")
+    if not number.startswith(f"{version}."):
         pytest.skip(f"needs Python {version}: pyenv install {version}")
-    return found
+    return executable
 
 
 @contextmanager
 def started(state: Path, python: str = sys.executable) -> Iterator[socket.socket]:
     """What the far shell does with the command, `python3` being `python`; our end of its stdin and stdout."""
     ours, theirs = socket.socketpair()
-    env = {"PATH": f"{Path(python).parent}:/usr/bin:/bin", "HOME": str(state.parent), "COLAB_REMOTE_STATE": str(state)}
+    shelf = state.parent / "bin"
+    shelf.mkdir(exist_ok=True)
+    if not (shelf / "python3").exists():
+        (shelf / "python3").symlink_to(python)
+    env = {"PATH": f"{shelf}:/usr/bin:/bin", "HOME": str(state.parent), "COLAB_REMOTE_STATE": str(state)}
     process = subprocess.Popen(["sh", "-c", bundle().command()], stdin=theirs, stdout=theirs, env=env, cwd=state.parent)
     theirs.close()
     ours.settimeout(20)
