@@ -138,7 +138,7 @@ def _see_through(made: Contact, conversation: Conversation, project: Project, jo
     with leaving_it_running(job), mirrored(made, project, job, tell, shown.say) as mirror:
         job = follow(made, conversation, job, Show())
         mirror.result()
-    shown.say(visible(_summary(arrivals)))
+    shown.say(visible(_summary(project, arrivals)))
     return ended(job)
 
 
@@ -149,9 +149,9 @@ def _resumed(conversation: Conversation, project: Project, host: Host) -> str:
     return path
 
 
-def _summary(arrivals: Sequence[Arrival]) -> str:
-    """What came home, the newest of each path counted once, the last checkpoint named."""
-    latest = {arrival.path: arrival for arrival in arrivals}
+def _summary(project: Project, arrivals: Sequence[Arrival]) -> str:
+    """What came home and is still there, the newest of each path counted once, the last checkpoint named."""
+    latest = {arrival.path: arrival for arrival in arrivals if (project.root / arrival.path).exists()}
     if not latest:
         return "home     nothing: this job made no outputs"
     named = max(latest.values(), key=lambda arrival: (arrival.checkpoint, arrival.size))
