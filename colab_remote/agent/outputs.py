@@ -141,11 +141,15 @@ def send(call: Call) -> dict[str, Any]:
     """An output's bytes up to `size`, from `offset` where the first `offset` bytes digest to `digest`, else from 0.
 
     An event tells the offset before the bytes; `whole` digests all bytes up to `size`; `changed` says that it was
-    written anew meanwhile, so that they are not one file's.
+    written anew or removed meanwhile, so that they are not one file's.
     """
     asked = call.arguments
     path = _inside(_project(asked["folder"]), asked["path"])
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except FileNotFoundError:
+        return {"whole": "", "changed": True}
+    with opened as file:
         before = os.fstat(file.fileno())
         digest, offset = hashlib.blake2b(digest_size=16), asked["offset"]
         for piece in _pieces(file, offset):

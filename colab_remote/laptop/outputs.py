@@ -58,7 +58,7 @@ class Arrival:
 
 
 class Changed(ColabRemoteError):
-    """An output was written anew while it travelled; a later listing has it again."""
+    """An output was written anew or removed while it travelled; a later listing knows."""
 
 
 class Home:
@@ -226,6 +226,7 @@ def _receive(conversation: Conversation, folder: str, output: Output, partial: P
         file.flush()
         os.fsync(file.fileno())
     if exchange.result["changed"]:
+        partial.unlink()
         raise Changed(f"`{output.path}` changed on its way")
     return str(exchange.result["whole"])
 

@@ -82,6 +82,22 @@ def test_outputs_are_at_home_while_the_job_still_runs(host: Host, project: Path)
     assert "step-3.pt" in saved(project)
 
 
+def test_checkpoints_that_vanish_on_their_way_are_no_error(host: Host, project: Path) -> None:
+    (project / "train.py").write_text(
+        "import pathlib, time, zipfile\n"
+        "pathlib.Path('saved').mkdir()\n"
+        "for step in range(300):\n"
+        "    with zipfile.ZipFile('new', 'w') as archive: archive.writestr('step', str(step))\n"
+        "    pathlib.Path('new').rename(f'saved/step-{step}.pt')\n"
+        "    pathlib.Path(f'saved/step-{step - 1}.pt').unlink(missing_ok=True)\n"
+        "    time.sleep(0.005)\n"
+    )
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "step-299.pt" in saved(project)
+    assert list((project / ".colab-remote/partial").iterdir()) == []
+
+
 def test_a_laptop_that_was_away_pulls_what_it_missed(host: Host, project: Path) -> None:
     done = host.laptop("train", "--detach", cwd=project)
     assert done.returncode == 0, done.stderr
