@@ -1,0 +1,69 @@
+"""Ctrl-C at any moment: no traceback, nothing half-written, no process left, and the next try goes through."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from sides import PATIENCE, Host
+
+from colab_remote.both.whole import TEMPORARY
+
+MOMENTS = 8
+DRAW = random.Random(3)
+
+
+def interrupted(host: Host, *words: str, cwd: Path, after: float) -> None:
+    """Start a command, press Ctrl-C after so many seconds, and see that it ends at once and politely."""
+    with host.laptop.started(*words, cwd=cwd) as command:
+        time.sleep(after)
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=PATIENCE)
+    assert command.returncode in (0, 130, -signal.SIGINT), errors
+    assert "/colab_remote/" not in errors  # Python itself prints a traceback while it starts
+    assert "error:" not in errors
+
+
+@pytest.fixture
+def project(host: Host, request: pytest.FixtureRequest) -> Path:
+    """A project of a hundred files."""
+    root = host.laptop.home / request.node.name.replace("[", "-").replace("]", "")
+    root.mkdir()
+    (root / "colab-remote.toml").write_text('[project]\ntrain = "sleep 0.3; mkdir -p saved; echo 1 > saved/log"\n')
+    for number in range(100):
+        (root / f"file-{number}").write_text(f"{number}" * 1000)
+    return root
+
+
+@pytest.mark.parametrize("after", [DRAW.uniform(0.05, 1.2) for _ in range(MOMENTS)])
+def test_a_sync_that_was_interrupted(host: Host, project: Path, after: float) -> None:
+    interrupted(host, "sync", cwd=project, after=after)
+    done = host.laptop("sync", cwd=project)
+    assert done.returncode == 0, done.stderr
+    there = host.runtime.workdir / project.name
+    assert (there / "file-99").read_text() == "99" * 1000
+    assert not [path for side in (project, there) for path in side.rglob(f"{TEMPORARY}*")]
+
+
+@pytest.mark.parametrize("after", [DRAW.uniform(0.05, 1.5) for _ in range(MOMENTS)])
+def test_a_training_that_was_interrupted(host: Host, project: Path, after: float) -> None:
+    interrupted(host, "train", cwd=project, after=after)
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert (project / "saved/log").read_text() == "1\n"
+
+
+@pytest.mark.parametrize("after", [DRAW.uniform(0.05, 0.5) for _ in range(MOMENTS)])
+def test_a_launch_that_was_interrupted(host: Host, tmp_path: Path, after: float) -> None:
+    state = tmp_path / "state"
+    key = str(host.laptop.ours / "id_ed25519.pub")
+    words = ("--tunnel", "direct", "--state-dir", str(state), "--workdir", str(tmp_path), "--authorized-key", key)
+    interrupted(host, "launch", *words, cwd=tmp_path, after=after)
+    assert host.laptop("launch", *words).returncode == 0
+    assert host.laptop("shutdown", "--state-dir", str(state)).returncode == 0
+    left = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert not [words for words in left if any(str(state) in word for word in words or ())]
