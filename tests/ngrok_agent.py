@@ -22,7 +22,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -45,15 +45,15 @@ def say(level: str, message: str, **more: str) -> None:
         f"{name}={value if all(c.isalnum() or c in PLAIN for c in value) else json.dumps(value)}"
         for name, value in words.items()
     )
-    print(" ".join(quoted), flush=True)
+    sys.stdout.write(" ".join(quoted) + "\n")
+    sys.stdout.flush()
 
 
 def fail(text: str) -> None:
     """End as the agent does: twice on stdout, once more on stderr."""
     say("eror", "terminating with error", obj="app", err=text)
     say("crit", "command failed", err=text)
-    print(f"ERROR:  {text}", file=sys.stderr, flush=True)
-    sys.exit(1)
+    sys.exit(f"ERROR:  {text}")
 
 
 class Endpoint:
@@ -109,7 +109,7 @@ def copy(source: socket.socket, sink: socket.socket) -> None:
 class Web(BaseHTTPRequestHandler):
     """The local web API."""
 
-    endpoints: dict[str, Endpoint] = {}
+    endpoints: ClassVar[dict[str, Endpoint]] = {}
 
     def do_GET(self) -> None:
         while mood("start") == "deaf":
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--authtoken")
     words = parser.parse_args()
     if words.command == "version":
-        print("ngrok version 3.30.0")
+        sys.stdout.write("ngrok version 3.30.0\n")
         return
     if words.authtoken:
         fail("the stand-in found a token in its command line")
