@@ -1,6 +1,6 @@
 """A stand-in for ngrok's agent, version 3: its command line, log lines, web API, and a port that really forwards.
 
-It is copied into a folder of PATH as `ngrok`. Next to it lie `mood.json`, which says how it behaves and is looked at
+It is copied into a folder as `ngrok`. Next to it lie `mood.json`, which says how it behaves and is looked at
 again while it runs, and `agents.jsonl`, a line for each start. The "world" is 127.0.0.1.
 
     {"start": 105}                    the session is refused with that code, and the agent ends

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,12 +20,14 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError
+from pyngrok.log import NgrokLog
 from sides import PATIENCE
 from vm import Vm, ours_left, until
 
 from colab_remote.errors import ColabRemoteError, ProviderRefused
-from colab_remote.runtime.tunnels import Plan, ngrok
-from colab_remote.runtime.tunnels.ngrok_codes import MEANINGS, refusal
+from colab_remote.runtime.tunnels import Plan, ngrok, ngrok_process
+from colab_remote.runtime.tunnels.ngrok_codes import MEANINGS, reason, refusal
 
 TOKEN = "2abcDEFghi'JKLmno_5pQrStUvWxYz0123456789"
 AT_START = [105, 106, 107, 108, 120, 121, 123, 348, 4018, 9040]
@@ -35,13 +38,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @dataclass(frozen=True)
 class Agent:
-    """The stand-in, in a folder that is first on PATH."""
+    """The stand-in, in the place where pyngrok is told to look for the agent."""
 
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": f"{self.folder}:{os.environ['PATH']}", "NGROK_AUTHTOKEN": TOKEN}
+        return {"PYNGROK_NGROK_PATH": str(self.folder / "ngrok"), "NGROK_AUTHTOKEN": TOKEN}
 
     def mood(self, **mood: object) -> None:
         whole = self.folder / "mood.new"
@@ -79,7 +82,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 @pytest.fixture
 def plan(agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """What a supervisor hands a tunnel, in this process, whose PATH has the stand-in."""
+    """What a supervisor hands a tunnel, in this process."""
     for name, value in agent.environment.items():
         monkeypatch.setenv(name, value)
     state = tmp_path / "state dir"
@@ -160,7 +163,7 @@ def test_a_region_reaches_the_agent(agent: Agent, plan: Plan) -> None:
 def test_an_agent_that_says_nothing_is_given_up(
     agent: Agent, plan: Plan, mood: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ngrok, "_PATIENCE", 1.5)
+    monkeypatch.setattr(ngrok_process, "PATIENCE", 1.5)
     agent.mood(start=mood)
     assert "does not get anywhere" in refused(plan).message
     assert not agent.running()
@@ -215,18 +218,24 @@ def test_refusals_over_and_over_cost_nothing(agent: Agent, plan: Plan) -> None:
     assert counts[0] == counts[-1]
 
 
-def test_an_agent_left_over_is_ended_and_another_is_not(agent: Agent, plan: Plan) -> None:
+def test_an_agent_left_over_is_ended(agent: Agent, plan: Plan) -> None:
     left = ngrok.open_tunnel(22, plan)
-    record = json.loads((plan.state / "ngrok.json").read_text())
     tunnel = ngrok.open_tunnel(22, plan)
     assert not left.alive()
     assert agent.running() == [agent.starts()[-1]["pid"]]
-    now = json.loads((plan.state / "ngrok.json").read_text())
-    # A pid that is another's by now.
-    (plan.state / "ngrok.json").write_text(json.dumps({**record, "pid": now["pid"]}))
-    ngrok.end_leftover(plan.state)
     assert tunnel.alive()
     tunnel.close()
+
+
+def test_a_recorded_pid_that_is_anothers_by_now_is_left_alone(agent: Agent, plan: Plan) -> None:
+    tunnel = ngrok.open_tunnel(22, plan)
+    record = json.loads((plan.state / "ngrok.json").read_text())
+    tunnel.close()
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        (plan.state / "ngrok.json").write_text(json.dumps({**record, "pid": bystander.pid}))
+        ngrok.open_tunnel(22, plan).close()
+        assert bystander.poll() is None
+        bystander.kill()
 
 
 def test_a_laptop_comes_in_through_the_tunnel_and_the_token_is_nowhere(agent: Agent, vm: Vm) -> None:
@@ -300,11 +309,16 @@ def test_shutdown_ends_a_launch_that_waits_for_a_silent_agent(agent: Agent, vm: 
     assert not ours_left(vm)
 
 
-@given(st.text() | st.from_regex(r"ERR_NGROK_\d+"), st.text())
-def test_whatever_ngrok_says_is_an_error_of_ours(said: str, token: str) -> None:
-    error = refusal(said, token)
-    assert error.message.isprintable()
-    assert error.hint
+SAID = st.text() | st.from_regex(r"ERR_NGROK_\d+")
+
+
+@given(SAID, SAID, SAID, st.text())
+def test_whatever_ngrok_says_is_an_error_of_ours(said: str, body: str, line: str, token: str) -> None:
+    at_start = PyngrokNgrokError(said, [NgrokLog(line)], body)
+    of_api = PyngrokNgrokHTTPError(said, "http://127.0.0.1", 502, None, {}, body)
+    for error in (refusal(said, token), reason(at_start, token), reason(of_api, token, 20.0)):
+        assert error.message.isprintable()
+        assert error.hint
 
 
 JSON = st.recursive(
@@ -315,10 +329,8 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_whatever_the_agent_answers_is_an_address_or_an_error_of_ours(answer: Any) -> None:
-    tunnel = object.__new__(ngrok.Ngrok)
-    tunnel.plan = Plan(Path("/nowhere"), TOKEN, None, "")
     try:
-        address = tunnel._within(5, lambda: ngrok._address(answer))
+        address = ngrok_process.within(5, Plan(Path("/nowhere"), TOKEN, None, ""), lambda: ngrok.address_of(answer))
     except ColabRemoteError:
         return
     assert address.host.isascii()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError, PyngrokNgrokInstallError
+
 from colab_remote.errors import ColabRemoteError, ProviderRefused
 from colab_remote.runtime.secrets import TOKEN_PAGE
 from colab_remote.runtime.tunnels import TUNNELS
@@ -45,6 +47,28 @@ MEANINGS = {
         f"take another runtime, or launch with another tunnel: {_OTHERS}",
     ),
 }
+
+
+def reason(error: Exception, token: str, waited: float | None = None) -> ColabRemoteError:
+    """What an error of pyngrok's means, or the agent's silence of `waited` seconds."""
+    if isinstance(error, PyngrokNgrokInstallError):
+        return ColabRemoteError(
+            f"ngrok's agent cannot be downloaded: {error.__context__ or error}",
+            "launch again; or download it from https://ngrok.com/download and set PYNGROK_NGROK_PATH to where it lies",
+        )
+    # pyngrok finds a code only in what fails the start.
+    said = [str(error)]
+    if isinstance(error, PyngrokNgrokHTTPError):
+        said.append(error.body)
+    if isinstance(error, PyngrokNgrokError):
+        said = [error.ngrok_error or "", *said, *(line.line for line in error.ngrok_logs)]
+    coded = next((text for text in said if "ERR_NGROK_" in text), "")
+    if waited and not coded:
+        return ColabRemoteError(
+            f"ngrok's agent does not get anywhere in {waited:.0f} s",
+            "launch again; if that does not help, see whether this machine reaches https://status.ngrok.com",
+        )
+    return refusal(coded or next(filter(None, said), ""), token)
 
 
 def refusal(said: str, token: str = "") -> ColabRemoteError:
