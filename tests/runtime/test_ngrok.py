@@ -20,9 +20,10 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ngrok_download import Download
 from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError
 from pyngrok.log import NgrokLog
-from sides import PATIENCE
+from sides import PATIENCE, free_port
 from vm import Vm, ours_left, until
 
 from colab_remote.errors import ColabRemoteError, ProviderRefused
@@ -295,7 +296,29 @@ def test_a_killed_supervisors_agent_is_ended_by_the_next_launch(agent: Agent, vm
     os.kill(sshd, signal.SIGKILL)
 
 
-def test_shutdown_ends_a_launch_that_waits_for_a_silent_agent(agent: Agent, vm: Vm) -> None:
+def test_an_agent_that_is_missing_is_downloaded_whole(agent: Agent, vm: Vm, tmp_path: Path) -> None:
+    source = Download(tmp_path, (agent.folder / "ngrok").read_bytes())
+    place = vm.user.home / "new folder" / "ngrok"
+    environment = {**agent.environment, **source.environment, "PYNGROK_NGROK_PATH": str(place)}
+    document = vm.up("--tunnel", "ngrok", **environment)
+    source.close()
+    vm.connect(document["ticket"])
+    assert vm.shutdown().returncode == 0
+    assert {path.name for path in place.parent.iterdir()} == {"ngrok", "agents.jsonl"}
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_download_that_fails_says_what_to_do(agent: Agent, vm: Vm) -> None:
+    place = vm.user.home / "new" / "ngrok"
+    nowhere = {"https_proxy": f"http://127.0.0.1:{free_port()}", "no_proxy": ""}
+    done = vm.launch("--tunnel", "ngrok", **{**agent.environment, **nowhere, "PYNGROK_NGROK_PATH": str(place)})
+    assert done.returncode == 1
+    assert "ngrok's agent cannot be downloaded: " in done.stderr
+    assert "https://ngrok.com/download" in done.stderr
+    assert not list(place.parent.iterdir())
+
+
+def test_an_interrupt_ends_a_launch_that_waits_for_a_silent_agent(agent: Agent, vm: Vm) -> None:
     agent.mood(start="silent")
     key = str(vm.laptop.ours / "id_ed25519.pub")
     vm.user.env.update(agent.environment)
