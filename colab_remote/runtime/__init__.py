@@ -226,12 +226,14 @@ def shutdown(state: Path) -> bool:
 
 
 def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
+    from colab_remote.runtime.environment import login_hooks
     from colab_remote.runtime.secrets import HOST_KEY, secret
     from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, write_config
 
     address, port = wanted.bind
     user = getpass.getuser()
-    environment = {**wanted.environment, "COLAB_REMOTE_STATE": str(wanted.state)}
+    hooks = login_hooks(wanted.state, wanted.environment)
+    environment = {**wanted.environment, **hooks, "COLAB_REMOTE_STATE": str(wanted.state)}
     fingerprint = host_key(wanted.state, secret(HOST_KEY))
     sshd = Sshd(find_sshd(), wanted.state, user, address, port or _free_port(address), environment)
     left_out = write_config(sshd, wanted.keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from sides import PATIENCE, Laptop
+
+from colab_remote.runtime.environment import PROFILE
 
 COLAB = Path(__file__).parent / "colab"
 
@@ -143,3 +146,20 @@ def test_a_hostile_name_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -
     folder = kernel.home / "<script>alert(1)</script>"
     outputs = kernel.run(f"colab_remote.launch('direct', workdir={str(folder)!r}); None")
     assert "<script>" not in outputs[-1]["data"]["text/html"]
+
+
+def test_an_editor_that_asks_a_login_shell_sees_the_notebooks_path(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    there = PROFILE.exists()
+    kernel.run("import google.colab, os; os.environ['PATH'] = '/the/notebooks:' + os.environ['PATH']")
+    try:
+        card = launched(kernel)["text/plain"]
+        assert laptop("connect", card.split('"')[1], "--open", "none").returncode == 0
+        done = laptop("ssh", "--", "bash -ilc env")
+    finally:
+        if not there:
+            PROFILE.unlink(missing_ok=True)
+    (path,) = [line for line in done.stdout.splitlines() if line.startswith("PATH=")]
+    places = path.removeprefix("PATH=").split(":")
+    if os.geteuid() == 0:
+        assert places.index("/the/notebooks") < places.index("/usr/bin")
