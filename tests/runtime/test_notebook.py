@@ -150,16 +150,11 @@ def test_a_hostile_name_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -
 
 def test_an_editor_that_asks_a_login_shell_sees_the_notebooks_path(kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
-    there = PROFILE.exists()
     kernel.run("import google.colab, os; os.environ['PATH'] = '/the/notebooks:' + os.environ['PATH']")
-    try:
-        card = launched(kernel)["text/plain"]
-        assert laptop("connect", card.split('"')[1], "--open", "none").returncode == 0
-        done = laptop("ssh", "--", "bash -ilc env")
-    finally:
-        if not there:
-            PROFILE.unlink(missing_ok=True)
+    card = launched(kernel)["text/plain"]
+    assert laptop("connect", card.split('"')[1], "--open", "none").returncode == 0
+    done = laptop("ssh", "--", "bash -ilc env")
     (path,) = [line for line in done.stdout.splitlines() if line.startswith("PATH=")]
     places = path.removeprefix("PATH=").split(":")
-    if os.geteuid() == 0:
+    if os.access(PROFILE.parent, os.W_OK):
         assert places.index("/the/notebooks") < places.index("/usr/bin")
