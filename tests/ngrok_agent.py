@@ -5,7 +5,8 @@ again while it runs, and `agents.jsonl`, a line for each start. The "world" is 1
 
     {"start": 105}                    the session is refused with that code, and the agent ends
     {"start": "silent" | "deaf" | "odd"}   no line ever; a web API that never answers; bytes that are no text
-    {"endpoint": 8013}                the session is fine, the endpoint refused with that code
+    {"endpoint": 8013}                the session is fine, every endpoint refused with that code
+    {"tcp": 8013} | {"https": 334}    endpoints of that kind are
     {"later": "moved"}                the session is lost and comes back with another public address
     {"later": "lost" | "refused"}     it is lost and does not come back; the reason is a code
 """
@@ -57,18 +58,18 @@ def fail(text: str) -> None:
 
 
 class Endpoint:
-    """A public port that leads to `upstream`."""
+    """A public port that leads to `upstream`; one for `https` is without its TLS."""
 
-    def __init__(self, name: str, upstream: str) -> None:
-        self.name, self.upstream = name, upstream
-        host, _, port = upstream.rpartition(":")
+    def __init__(self, name: str, upstream: str, kind: str) -> None:
+        self.name, self.upstream, self.scheme = name, upstream, "tcp" if kind == "tcp" else "http"
+        host, _, port = upstream.removeprefix("http://").rpartition(":")
         self.to = host.strip("[]"), int(port)
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     @property
     def described(self) -> dict[str, Any]:
-        url = "tcp://{}:{}".format(*self.listener.getsockname())
+        url = "{}://{}:{}".format(self.scheme, *self.listener.getsockname())
         return {"name": self.name, "url": url, "upstream": {"url": self.upstream}, "bindings": ["public"]}
 
     def move(self) -> None:
@@ -118,13 +119,14 @@ class Web(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if code := mood("endpoint"):
+        kind = wanted["url"].removesuffix("://")
+        if code := mood("endpoint") or mood(kind):
             reason = f"failed to start endpoint: a sentence of ngrok's.\r\n\r\nERR_NGROK_{code}\r\n"
             say("eror", "failed to start endpoint", pg="/api/endpoints", err=reason)
             self._answer(502, {"error_code": 103, "msg": "failed to start endpoint", "details": {"err": reason}})
             return
-        assert wanted["url"] == "tcp://", wanted
-        self.endpoints[wanted["name"]] = made = Endpoint(wanted["name"], wanted["upstream"]["url"])
+        assert kind in ("tcp", "https"), wanted
+        self.endpoints[wanted["name"]] = made = Endpoint(wanted["name"], wanted["upstream"]["url"], kind)
         say("info", "started tunnel", obj="tunnels", name=made.name, addr=made.upstream, url=made.described["url"])
         self._answer(201, made.described)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from colab_remote.errors import ColabRemoteError, Refused, Unreachable, WrongRuntime
 from colab_remote.laptop.bundle import MARK, Bundle, bundle
@@ -85,7 +86,7 @@ def open_connection(host: Host, timeout: float | None = None) -> Connection:
     deadline = time.monotonic() + (timeout or PATIENCE)
     key = _load_key(host)
     stream = dial(host.ticket, timeout or PATIENCE)
-    transport = paramiko.Transport(stream, default_window_size=_WINDOW)
+    transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=_WINDOW)
     try:
         _negotiate(transport, host, deadline)
         _log_in(transport, host, key)

@@ -33,6 +33,9 @@ class Stream(Protocol):
     def sendall(self, data: bytes, /) -> None:
         """Send all of `data`."""
 
+    def shutdown(self, how: int, /) -> None:
+        """Send no more, or take no more, as a socket does."""
+
     def close(self) -> None:
         """End it."""
 

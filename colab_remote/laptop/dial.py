@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING, TypeAlias
 
 from colab_remote.errors import Refused, Unreachable
 from colab_remote.ticket import Ticket
+
+if TYPE_CHECKING:
+    from colab_remote.laptop.websocket import WebSocketStream
+
+Dialled: TypeAlias = "socket.socket | WebSocketStream"
 
 GONE = "the cell has stopped, or the VM is gone: run the cell again, then `connect` the ticket that it shows"
 _BUFFER = 2 << 20  # bytes; a socket's own default gives less than half of the throughput
 
 
-def dial(ticket: Ticket, timeout: float) -> socket.socket:
-    """A stream to the ticket's sshd, ready within `timeout` seconds. Raises Unreachable, Refused."""
-    if ticket.scheme != "ssh" or ticket.via:
-        way = "via" if ticket.via else f"{ticket.scheme}:"
-        raise Refused(f"this colab-remote does not know the way `{way}` of this ticket", "update it on this laptop")
-    assert ticket.port is not None
-    return _tcp(ticket.host, ticket.port, timeout)
+def dial(ticket: Ticket, timeout: float) -> Dialled:
+    """A stream to the ticket's sshd, ready within `timeout` seconds. Raises Unreachable, Refused, ProviderRefused."""
+    if ticket.via:
+        raise _unknown("via")
+    return dial_address(ticket.scheme, ticket.host, ticket.port, timeout)
+
+
+def dial_address(scheme: str, host: str, port: int | None, timeout: float) -> Dialled:
+    """A stream to the sshd at an address of a ticket. Raises Unreachable, Refused, ProviderRefused."""
+    if scheme in ("ws", "wss"):
+        # Only here: it takes longer to import than most commands to run.
+        from colab_remote.laptop.websocket import dial_websocket
+
+        return dial_websocket(scheme, host, port, timeout, _tcp)
+    if scheme != "ssh":
+        raise _unknown(f"{scheme}:")
+    return _tcp(host, port or 22, timeout)
+
+
+def _unknown(way: str) -> Refused:
+    return Refused(f"this colab-remote does not know the way `{way}` of this ticket", "update it on this laptop")
 
 
 def _tcp(host: str, port: int, timeout: float) -> socket.socket:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import stat
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from colab_remote.both.whole import write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.places import make_private, ours, ssh_folder
+from colab_remote.ticket import Ticket
 
 _HEAD = "# Written by colab-remote, which replaces it: settings of your own belong into ~/.ssh/config.\n"
 _GLOB = re.compile(r"([*?\[\]\\])")
@@ -20,7 +24,7 @@ _BLOCK = re.compile(rb"\s*(host|match)\b", re.IGNORECASE)
 _BLOCK_TEXT = """
 Host {name}
     HostName {address}
-{port}\
+{port}{proxy}\
     User {user}
     # This key and no other: an agent full of keys is turned away before it comes to the right one.
     IdentityFile {key}
@@ -122,16 +126,33 @@ def quoted(path: str) -> str:
     return f'"{escaped}"'
 
 
+def proxy_command(scheme: str, host: str, port: int | None, python: str, platform: str) -> str:
+    """The ProxyCommand for a way that ssh does not know; absolute, because an editor's PATH is not a shell's."""
+    address = f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
+    words = [python, "-m", "colab_remote", "proxy", address]
+    # ssh hands it to the user's shell after an `exec`, on Windows to cmd.
+    line = subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
+    return line.replace("%", "%%")
+
+
 def _block(host: Host, pinned: Path) -> str:
     ticket = host.ticket
     return _BLOCK_TEXT.format(
         name=host.name,
         address=ticket.host,
         port=f"    Port {ticket.port}\n" if ticket.port else "",
+        proxy=_proxy(ticket),
         user=ticket.user,
         key=_file(host.key),
         pinned=_file(pinned),
     )
+
+
+def _proxy(ticket: Ticket) -> str:
+    if ticket.scheme == "ssh":
+        return ""
+    address = (ticket.scheme, ticket.host, ticket.port)
+    return f"    ProxyCommand {proxy_command(*address, sys.executable, sys.platform)}\n"
 
 
 def _file(path: Path) -> str:

@@ -55,7 +55,7 @@ def plain(runtime: Runtime) -> str:
     return "\n".join(
         (
             f"sshd     ready  {took['sshd']:5.1f} s   ed25519 {ticket.fingerprint}",
-            f"tunnel   ready  {took['tunnel']:5.1f} s   {runtime.tunnel}  {where}  {address['note']}".rstrip(),
+            f"tunnel   ready  {took['tunnel']:5.1f} s   {address['tunnel']}  {where}  {address['note']}".rstrip(),
             "",
             "On your laptop:",
             f"  {connect_command(runtime)}",

@@ -27,7 +27,7 @@ def runtime(workdir: str = "/content", note: str = "", name: str = "colab") -> R
         "workdir": workdir,
         "fingerprint": FINGERPRINT,
         "tunnel": "ngrok",
-        "address": {"scheme": "ssh", "host": "0.tcp.ngrok.io", "port": 12345, "note": note},
+        "address": {"scheme": "ssh", "host": "0.tcp.ngrok.io", "port": 12345, "tunnel": "ngrok", "note": note},
         "took": {"sshd": 0.2, "tunnel": 1.4},
         "pid": 1,
     }

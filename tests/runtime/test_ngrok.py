@@ -366,3 +366,43 @@ def test_whatever_the_agent_answers_is_an_address_or_an_error_of_ours(answer: An
     except ColabRemoteError:
         return
     assert address.host.isascii()
+
+
+def test_where_tcp_needs_a_card_the_laptop_comes_in_through_https(agent: Agent, vm: Vm) -> None:
+    agent.mood(tcp=8013)
+    done = vm.launch("--tunnel", "auto", **agent.environment)
+    assert done.returncode == 0, done.stderr
+    assert "TCP needs a card on this account (ERR_NGROK_8013)" in done.stdout
+    document = vm.up("--tunnel", "auto", **agent.environment)
+    assert document["ticket"].startswith("ws://")
+    assert len(agent.running()) == 1
+    vm.connect(document["ticket"])
+    assert vm.laptop("run", "--", "echo over https").stdout == "over https\n"
+    data = "".join(chr(33 + n % 90) for n in range(300_000))
+    done = vm.laptop("ssh", "--", "cat", stdin=data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data
+
+
+def test_a_tunnel_that_was_named_is_never_another(agent: Agent, vm: Vm) -> None:
+    agent.mood(tcp=8013)
+    done = vm.launch("--tunnel", "ngrok", **agent.environment)
+    assert done.returncode == 6
+    assert "`ngrok-http`" in done.stderr
+
+
+def test_the_accounts_one_domain_in_use_elsewhere_is_said(agent: Agent, vm: Vm) -> None:
+    agent.mood(https=334)
+    done = vm.launch("--tunnel", "ngrok-http", **agent.environment)
+    assert done.returncode == 6
+    assert "open already" in done.stderr
+    assert "stop the other one" in done.stderr
+
+
+def test_a_killed_agent_comes_back_with_its_bridge(agent: Agent, vm: Vm) -> None:
+    vm.up("--tunnel", "ngrok-http", **agent.environment)
+    (first,) = agent.running()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: agent.running() not in ([], [first]))
+    document = vm.up("--tunnel", "ngrok-http", **agent.environment)
+    vm.connect(document["ticket"])

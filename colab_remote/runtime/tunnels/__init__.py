@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Protocol
 
 # What a user may name. A tunnel's module has `open_tunnel(port, plan) -> Tunnel` and is imported when it is wanted.
-TUNNELS = {"auto": "ngrok", "ngrok": "ngrok", "direct": "direct"}
+TUNNELS = {"auto": "auto", "ngrok": "ngrok", "ngrok-http": "ngrok_http", "direct": "direct"}
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where the laptop finds sshd: the ticket's scheme, host and port (None where the scheme has one).
 
-    `note` is a line about it for the card, may be empty.
+    `tunnel` names the way, `note` is a line about it for the card, may be empty.
     """
 
     scheme: str
     host: str
     port: int | None
+    tunnel: str
     note: str = ""
 
 

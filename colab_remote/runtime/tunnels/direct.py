@@ -23,4 +23,4 @@ class Direct:
 
 def open_tunnel(port: int, plan: Plan) -> Direct:
     """The way to sshd's own address."""
-    return Direct(Address("ssh", plan.bind_host, port))
+    return Direct(Address("ssh", plan.bind_host, port, "direct"))

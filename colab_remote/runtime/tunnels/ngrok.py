@@ -1,4 +1,4 @@
-"""ngrok: a TCP address at their edge, and their agent here, which carries what comes there to sshd."""
+"""ngrok: an address at their edge, and their agent here, which carries what comes there to us."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import logging
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from pyngrok.conf import PyngrokConfig
@@ -19,13 +22,16 @@ from colab_remote.runtime.tunnels.ngrok_process import CONFIG, PATIENCE, end_age
 
 _RECONNECT = 30  # seconds in which the agent may bring back a session that it lost
 _NOTE = "free plans carry about 1 GB a month: https://dashboard.ngrok.com/usage shows yours"
+_HOST = r"[A-Za-z0-9][A-Za-z0-9.-]*"
 _LOOK = 5  # seconds between two looks at its endpoints when its log is still
 
 
 class Ngrok:
-    """A running agent and its one endpoint, to sshd's `port`. Raises ColabRemoteError."""
+    """A running agent, and its one endpoint once `lead` was called. Raises ColabRemoteError."""
 
-    def __init__(self, port: int, plan: Plan) -> None:
+    address: Address
+
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.session, self.refused = True, False
         self.looked = 0.0  # when its endpoints were listed, by the monotonic clock
@@ -37,10 +43,11 @@ class Ngrok:
             start_new_session=True,
         )
         self.agent = start_agent(plan, settings)
-        host = from_here(plan.bind_host)
-        upstream = {"url": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"}
-        wanted = {"name": "colab-remote", "url": "tcp://", "upstream": upstream}
-        self.address = within(PATIENCE, plan, lambda: address_of(self._ask("POST", wanted)))
+
+    def lead(self, kind: str, upstream: str) -> None:
+        """Open an endpoint of that kind, `tcp://` or `https://`, to the address `upstream`."""
+        wanted = {"name": "colab-remote", "url": kind, "upstream": {"url": upstream}}
+        self.address = within(PATIENCE, self.plan, lambda: address_of(self._ask("POST", wanted)))
         self.up = time.monotonic()
 
     def alive(self) -> bool:
@@ -63,7 +70,7 @@ class Ngrok:
         except ColabRemoteError:
             return
         if found and self.session:
-            self.address, self.up = found[0], time.monotonic()
+            self.address, self.up = replace(found[0], note=self.address.note), time.monotonic()
 
     def _ask(self, method: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
         return api_request(f"{self.agent.api_url}/api/endpoints", method, data, timeout=PATIENCE)
@@ -81,6 +88,20 @@ class Ngrok:
 
 def open_tunnel(port: int, plan: Plan) -> Ngrok:
     """Open a TCP tunnel to `port`. Raises ProviderRefused where ngrok says no, else ColabRemoteError."""
+    with started(plan) as tunnel:
+        lead_tcp(tunnel, port)
+        return tunnel
+
+
+def lead_tcp(tunnel: Ngrok, port: int) -> None:
+    """Give `tunnel` a TCP address that leads to sshd's `port`."""
+    host = from_here(tunnel.plan.bind_host)
+    tunnel.lead("tcp://", f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+@contextmanager
+def started(plan: Plan) -> Iterator[Ngrok]:
+    """A running agent, ended again where the `with` block fails."""
     # The agent repeats the token in its log, and pyngrok repeats the log.
     logger = logging.getLogger("pyngrok")
     logger.handlers, logger.propagate = [logging.NullHandler()], False
@@ -88,7 +109,7 @@ def open_tunnel(port: int, plan: Plan) -> Ngrok:
     os.environ.pop(TOKEN, None)
     end_agent(plan.state)
     try:
-        return Ngrok(port, plan)
+        yield Ngrok(plan)
     except BaseException:
         end_agent(plan.state)
         raise
@@ -97,7 +118,13 @@ def open_tunnel(port: int, plan: Plan) -> Ngrok:
 def address_of(endpoint: dict[str, Any]) -> Address:
     """Where an endpoint can be reached. What the agent answers is data: raises where it is no such thing."""
     url = endpoint.get("public_url") or endpoint["url"]
-    found = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9.-]*):([0-9]{1,5})", url)
-    if not found:
-        raise ValueError(f"{url!r} is no TCP address")
-    return Address("ssh", found[1], int(found[2]), _NOTE)
+    tcp = re.fullmatch(rf"tcp://({_HOST}):([0-9]{{1,5}})", url)
+    if tcp:
+        return Address("ssh", tcp[1], int(tcp[2]), "ngrok", _NOTE)
+    web = re.fullmatch(rf"https://({_HOST})/?", url)
+    if web:
+        return Address("wss", web[1], None, "ngrok-http", _NOTE)
+    local = re.fullmatch(r"http://127\.0\.0\.1:([0-9]{1,5})/?", url)
+    if local:
+        return Address("ws", "127.0.0.1", int(local[1]), "ngrok-http", _NOTE)
+    raise ValueError(f"{url!r} is no address of a tunnel")

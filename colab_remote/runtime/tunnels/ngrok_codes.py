@@ -11,10 +11,11 @@ from colab_remote.runtime.secrets import TOKEN_PAGE
 from colab_remote.runtime.tunnels import TUNNELS
 
 _DASHBOARD = "https://dashboard.ngrok.com"
-_OTHERS = ", ".join(f"`{name}`" for name, module in TUNNELS.items() if module != "ngrok")
+_OTHERS = ", ".join(f"`{name}`" for name in TUNNELS if name not in ("auto", "ngrok"))
 _COPY = f"copy it again from {TOKEN_PAGE}, whole, and launch again"
 _STOP = f"stop the other one ({_DASHBOARD}/agents shows where it runs), then launch again"
 _UPDATE = "update the agent that is installed here with `ngrok update`, or remove it, and launch again"
+CARD_CODES = (302, 8013)
 _CARD = (
     "ngrok opens TCP addresses only for accounts with a verified card",
     f"add a card at {_DASHBOARD}/settings#id-verification (ngrok says that nothing is charged; prepaid cards are "
@@ -31,7 +32,6 @@ MEANINGS = {
     120: ("ngrok's agent is too old", _UPDATE),
     121: ("ngrok's agent is too old", _UPDATE),
     123: ("the ngrok account's e-mail address is not verified", f"verify it at {_DASHBOARD}/user/settings"),
-    302: _CARD,
     324: ("the ngrok account has as many endpoints open as it may", _STOP),
     334: ("the ngrok account has this endpoint open already", _STOP),
     348: ("the ngrok account has as many sessions open as it may", _STOP),
@@ -41,11 +41,11 @@ MEANINGS = {
     734: ("the ngrok account makes too many connections a minute", "wait a minute, then launch again"),
     4018: ("ngrok wants the token of an account that is verified", f"sign in at {_DASHBOARD}, then {_COPY}"),
     8012: ("ngrok's agent does not reach sshd", "launch again with a restart"),
-    8013: _CARD,
     9040: (
         "ngrok does not serve the network address of this machine",
         f"take another runtime, or launch with another tunnel: {_OTHERS}",
     ),
+    **dict.fromkeys(CARD_CODES, _CARD),
 }
 
 
@@ -69,6 +69,17 @@ def reason(error: Exception, token: str, waited: float | None = None) -> ColabRe
             "launch again; if that does not help, see whether this machine reaches https://status.ngrok.com",
         )
     return refusal(coded or next(filter(None, said), ""), token)
+
+
+def code_in(error: ProviderRefused) -> str:
+    """ngrok's code, as it stands in the message; empty where there is none."""
+    found = re.search(r"ERR_NGROK_[0-9]+", error.message)
+    return found[0] if found else ""
+
+
+def wants_card(error: ProviderRefused) -> bool:
+    """Whether ngrok refused because TCP needs a verified card."""
+    return code_in(error) in {f"ERR_NGROK_{code}" for code in CARD_CODES}
 
 
 def refusal(said: str, token: str = "") -> ColabRemoteError:
