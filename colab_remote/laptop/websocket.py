@@ -16,7 +16,7 @@ from colab_remote.ticket import SSH_PATH
 
 PING = 15  # seconds between two pings, and for the answer: half-open connections are noticed within twice that
 _FRAME = 1 << 20  # bytes in the largest frame that is taken
-_PIECE = 1 << 16  # bytes in a frame of ours
+_PIECE = 1 << 18  # bytes in a frame of ours
 _AGAIN = "run the cell again; with the same ngrok account the address stays, and no new `connect` is needed"
 # ngrok's codes: https://ngrok.com/docs/errors
 _MEANINGS: dict[str, tuple[type[Unreachable | ProviderRefused], str, str]] = {

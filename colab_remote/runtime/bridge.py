@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 
 from colab_remote.ticket import SSH_PATH
 
-_PIECE = 1 << 16  # bytes in a frame
+_PIECE = 1 << 18  # bytes in a frame
 _FRAME = 1 << 20  # bytes in the largest frame that is taken
 _PING = 15  # seconds between two pings, and for the answer: half-open connections are noticed within twice that
 
