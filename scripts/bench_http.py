@@ -1,0 +1,108 @@
+"""SSH in WebSocket frames against SSH as it is, on this machine: throughput, a keystroke, start-up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from measure import command, medians, table
+
+from colab_remote.laptop.ssh_config import proxy_command
+from colab_remote.runtime.bridge import Bridge
+
+RUNS = 5
+SIZE = 200_000_000  # bytes
+KEYS = 200
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
+
+
+def serve(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """An sshd on a free port that takes the key in `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for name in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    settings = {"ListenAddress": f"127.0.0.1:{port}", "AuthorizedKeysFile": folder / "key.pub", "PidFile": "none"}
+    options = [f"-o{name}={value}" for name, value in {**settings, "StrictModes": "no", "UsePAM": "no"}.items()]
+    return subprocess.Popen([SSHD, "-D", "-f", os.devnull, "-h", str(folder / "host"), *options]), port
+
+
+def ssh(folder: Path, port: int, *more: str) -> list[str]:
+    """The words that reach that sshd."""
+    options = ["-oStrictHostKeyChecking=no", f"-oUserKnownHostsFile={folder}/known", "-oLogLevel=ERROR", *more]
+    return ["ssh", "-F", "none", "-i", str(folder / "key"), "-p", str(port), *options, "127.0.0.1"]
+
+
+def pulled(way: list[str]) -> float:
+    """Bytes a second from there to here."""
+    started = time.perf_counter()
+    subprocess.run([*way, f"head -c {SIZE} /dev/zero"], check=True, stdout=subprocess.DEVNULL)
+    return SIZE / (time.perf_counter() - started)
+
+
+def pushed(way: list[str]) -> float:
+    """Bytes a second from here to there."""
+    zeros = subprocess.Popen(["head", "-c", str(SIZE), "/dev/zero"], stdout=subprocess.PIPE)
+    started = time.perf_counter()
+    subprocess.run([*way, "cat > /dev/null"], check=True, stdin=zeros.stdout)
+    took = time.perf_counter() - started
+    zeros.wait()
+    return SIZE / took
+
+
+def keystroke(way: list[str]) -> float:
+    """Seconds for a byte to come back, the median of many."""
+    with subprocess.Popen([*way, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin
+        assert process.stdout
+        times = []
+        for _ in range(KEYS):
+            started = time.perf_counter()
+            process.stdin.write(b"x")
+            process.stdout.read(1)
+            times.append(time.perf_counter() - started)
+        process.stdin.close()
+    return median(times[10:])
+
+
+def main() -> None:
+    """Print both ways side by side, and what `proxy` costs to start."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server, port = serve(folder)
+        bridge = Bridge("127.0.0.1", port)
+        line = proxy_command("ws", "127.0.0.1", bridge.port, sys.executable, sys.platform)
+        ways = [ssh(folder, port), ssh(folder, port, f"-oProxyCommand={line}")]
+        time.sleep(0.5)
+        for title, measure, unit, digits in (
+            ("pull", lambda way: pulled(way) / 1e6, "MB/s", 0),
+            ("push", lambda way: pushed(way) / 1e6, "MB/s", 0),
+            ("keystroke", lambda way: keystroke(way) * 1000, "ms", 2),
+        ):
+            figures = [[measure(way) for way in ways] for _ in range(RUNS)]
+            raw, framed = (median(column) for column in zip(*figures, strict=True))
+            against = f"{framed / raw:.2f}" if unit == "MB/s" else f"{framed - raw:+.2f} {unit}"
+            rows.append((title, f"{raw:.{digits}f} {unit}", f"{framed:.{digits}f} {unit}", against))
+        bridge.close()
+        server.terminate()
+    table(f"SSH over HTTP, medians of {RUNS}", ("", "ssh", "ngrok-http's way", "against ssh"), rows)
+    imports = command(sys.executable, "-c", "import websockets.sync.client")
+    with subprocess.Popen(["true"]) as _:
+        refused = ["colab_remote", "proxy", "ws://127.0.0.1:9"]
+        start = lambda: subprocess.run([sys.executable, "-m", *refused], capture_output=True)  # noqa: E731
+        base, ours = medians([imports, start], 15)
+    print(f"\n`colab-remote proxy`, until it dials: {ours * 1000:.0f} ms, {ours / base:.2f} of importing websockets\n")
+
+
+rows: list[tuple[str, str, str, str]] = []
+
+if __name__ == "__main__":
+    main()
