@@ -323,7 +323,7 @@ def _end(record: dict[str, Any] | None) -> None:
     except psutil.NoSuchProcess:
         return
     except psutil.TimeoutExpired:
-        from colab_remote.runtime.supervisor import end_tree
+        from colab_remote.runtime.ending import end_tree
 
         end_tree(record["pid"])
 

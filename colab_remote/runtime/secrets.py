@@ -15,7 +15,7 @@ HOST_KEY = "SSH_HOST_KEY"
 PUBLIC_KEY = "SSH_PUBLIC_KEY"
 
 _WHERE = "click the key icon on the left"
-_TOKEN_PAGE = "https://dashboard.ngrok.com/get-started/your-authtoken"
+TOKEN_PAGE = "https://dashboard.ngrok.com/get-started/your-authtoken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def ngrok_token(given: str | None) -> str:
     if not token.strip():
         raise Refused(
             "the tunnel needs an ngrok token, and there is none",
-            f"copy it from {_TOKEN_PAGE} (free), then {found.advice}",
+            f"copy it from {TOKEN_PAGE} (free), then {found.advice}",
         )
     return token.strip()
 
@@ -81,6 +81,6 @@ def _from_colab(name: str) -> tuple[str | None, str]:
 def _asked() -> str:
     """What a person types; empty where nobody can."""
     try:
-        return getpass.getpass(f"ngrok token ({_TOKEN_PAGE}): ")
+        return getpass.getpass(f"ngrok token ({TOKEN_PAGE}): ")
     except (EOFError, OSError, NotImplementedError, RuntimeError):
         return ""

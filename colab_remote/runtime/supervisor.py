@@ -7,7 +7,6 @@ stdout once the runtime can be reached (or why it cannot), and goes on until SIG
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -23,7 +22,8 @@ from typing import Any
 from colab_remote.both.processes import boot_id, started
 from colab_remote.both.whole import write_json, write_whole
 from colab_remote.errors import ColabRemoteError
-from colab_remote.runtime.tunnels import Plan, Tunnel, open_tunnel
+from colab_remote.runtime.ending import end_tree
+from colab_remote.runtime.tunnels import Plan, Tunnel, from_here, open_tunnel
 
 RECORD = "runtime.json"
 LOG = "supervisor.log"
@@ -46,8 +46,8 @@ class Orders:
     token: str = field(repr=False)
 
 
-class Stop(Exception):
-    """SIGTERM came."""
+class Stop(BaseException):
+    """SIGTERM came. Not an Exception, which libraries catch and make another of."""
 
 
 class Supervisor:
@@ -134,34 +134,14 @@ class Supervisor:
             self.recorded = record
 
 
-def end_tree(pid: int) -> None:
-    """End a process and all that came from it; a job has a session and a parent of its own, and stays."""
-    import psutil
-
-    try:
-        top = psutil.Process(pid)
-        processes = [top, *top.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for ended in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            ended.terminate()
-    _, left = psutil.wait_procs(processes, 2)
-    for ended in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            ended.kill()
-
-
 def log(text: str) -> None:
     """A line in the supervisor's log, which is its stderr."""
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _listens(host: str, port: int) -> bool:
-    # sshd on every address is asked on loopback.
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
-        with socket.create_connection((here, port), 1) as probe:
+        with socket.create_connection((from_here(host), port), 1) as probe:
             probe.settimeout(2)
             return probe.recv(4) == b"SSH-"
     except OSError:
@@ -183,6 +163,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Take orders, answer, and supervise."""
     orders = Orders(**json.loads(sys.stdin.readline()))
+    # Only the answer goes to whoever launched us: pyngrok shows on stdout how its download gets on.
+    reply = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     signal.signal(signal.SIGTERM, _stop)
     supervisor = Supervisor(orders)
     try:
@@ -191,10 +174,8 @@ def main() -> None:
             answer: dict[str, Any] = {"record": supervisor.recorded}
         except ColabRemoteError as error:
             answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-        # Nothing of whoever launched us may stay open here.
-        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        with reply:
+            reply.write(json.dumps(answer) + "\n")
         if "record" in answer:
             supervisor.watch()
     except Stop:

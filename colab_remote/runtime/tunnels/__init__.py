@@ -53,3 +53,8 @@ def open_tunnel(name: str, port: int, plan: Plan) -> Tunnel:
     module = importlib.import_module(f"colab_remote.runtime.tunnels.{TUNNELS[name]}")
     opened: Tunnel = module.open_tunnel(port, plan)
     return opened
+
+
+def from_here(host: str) -> str:
+    """The address under which this machine reaches what listens on `host`: every address includes loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

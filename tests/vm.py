@@ -1,0 +1,79 @@
+"""A machine that tests make a runtime of with `launch`, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sides import PATIENCE, Laptop
+
+
+@dataclass(frozen=True)
+class Vm:
+    """A machine that becomes a runtime, and the laptop that it lets in."""
+
+    user: Laptop
+    laptop: Laptop
+    state: Path
+    workdir: Path
+
+    def launch(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`colab-remote launch --tunnel direct`, `words` appended."""
+        key = self.laptop.ours / "id_ed25519.pub"
+        places = ("--state-dir", str(self.state), "--workdir", str(self.workdir))
+        return self.user("launch", "--tunnel", "direct", *places, "--authorized-key", str(key), *words, **environment)
+
+    def up(self, *words: str, **environment: str) -> dict[str, Any]:
+        """What a launch that worked reports."""
+        done = self.launch("--json", *words, **environment)
+        assert done.returncode == 0, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def shutdown(self) -> subprocess.CompletedProcess[str]:
+        return self.user("shutdown", "--state-dir", str(self.state))
+
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.state / "runtime.json").read_text())
+        return found
+
+    def connect(self, ticket: str) -> None:
+        done = self.laptop("connect", ticket, "--open", "none")
+        assert done.returncode == 0, done.stderr
+
+
+def ours_left(vm: Vm) -> list[int]:
+    """The supervisors and servers that belong to that VM's user, by pid."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "colab_remote.runtime.supervisor" in process.cmdline() and process.environ()["HOME"] == str(
+                vm.user.home
+            ):
+                found += [process.pid, *(child.pid for child in process.children())]
+        except (psutil.Error, KeyError):
+            continue
+    return found
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as probe:
+            probe.settimeout(1)
+            return probe.recv(4) == b"SSH-"
+    except OSError:
+        return False
