@@ -29,7 +29,8 @@ def authorized_keys(given: str | Iterable[str] | None) -> tuple[str, ...]:
     advice = _HINT
     if not wanted:
         found = look_up(PUBLIC_KEY)
-        wanted, advice = [found.value] if found.value else [], f"{_HINT}; or {found.advice}"
+        wanted = [found.value] if found.value else []
+        advice = f"{_HINT}; or {found.advice}: it holds the line in your `.pub` file, or `github:USER`"
     lines = tuple(dict.fromkeys(line for one in wanted for line in _lines_of(one)))
     if not lines:
         raise Refused("no public key says who may log in, and there are no passwords here", advice)
