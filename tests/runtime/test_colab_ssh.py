@@ -104,6 +104,11 @@ def test_without_a_key_a_password_is_refused_and_the_way_on_is_told(agent: Agent
     assert not agent.starts()
 
 
+def test_an_empty_token_is_looked_up(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    assert "add the secret `NGROK_AUTHTOKEN`" in kernel.error("colab_remote.launch_ssh('')")
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
