@@ -12,6 +12,8 @@ from colab_remote.both.whole import read_json
 
 METHODS: dict[str, Method] = {**files.METHODS, **jobs.METHODS, **machine.METHODS, **outputs.METHODS, **setup.METHODS}
 
+_OF_SHELLS = ("BASH_ENV", "PROMPT_COMMAND")  # how `launch` gives login shells their PATH
+
 
 def main() -> None:
     """Serve until the laptop hangs up. Started from a folder that bears the bundle's hash."""
@@ -28,7 +30,7 @@ def _take_environment(state: Path) -> None:
 
     With SSH_CLIENT set, Debian's bash reads ~/.bashrc before a `-c` command, and PATH is whatever that makes of it.
     """
-    for name in [name for name in os.environ if name.startswith("SSH_")]:
+    for name in [name for name in os.environ if name.startswith("SSH_") or name in _OF_SHELLS]:
         del os.environ[name]
     try:
         environment = read_json(state / "environment.json")["environment"]

@@ -213,8 +213,7 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
         record = _running(wanted.state)
         if record and record.get("wanted") == wanted.digest() and not restart:
             return Runtime(wanted.state, record, fresh=False)
-        said = ("replacing what an earlier launch started",) if record else ()
-        _end(record)
+        said = ("replacing what an earlier launch started",) if _end(wanted.state) else ()
         return _supervised(wanted, said)
 
 
@@ -223,18 +222,18 @@ def shutdown(state: Path) -> bool:
     if not state.is_dir():
         return False
     with _alone(state):
-        record = _running(state)
-        _end(record)
-        return bool(record)
+        return _end(state)
 
 
 def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
+    from colab_remote.runtime.environment import login_hooks
     from colab_remote.runtime.secrets import HOST_KEY, secret
     from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, write_config
 
     address, port = wanted.bind
     user = getpass.getuser()
-    environment = {**wanted.environment, "COLAB_REMOTE_STATE": str(wanted.state)}
+    hooks = login_hooks(wanted.state, wanted.environment)
+    environment = {**wanted.environment, **hooks, "COLAB_REMOTE_STATE": str(wanted.state)}
     fingerprint = host_key(wanted.state, secret(HOST_KEY))
     sshd = Sshd(find_sshd(), wanted.state, user, address, port or _free_port(address), environment)
     left_out = write_config(sshd, wanted.keys)
@@ -311,21 +310,39 @@ def _running(state: Path) -> dict[str, Any] | None:
         return None
 
 
-def _end(record: dict[str, Any] | None) -> None:
-    if not record:
-        return
+def _end(state: Path) -> bool:
+    """End what an earlier launch started under `state`; whether there was anything."""
     import psutil
 
+    from colab_remote.runtime.ending import end_tree
+
+    record = _running(state)
+    if record is None:
+        return _end_left(state)
     try:
         supervisor = psutil.Process(record["pid"])
         supervisor.terminate()
         supervisor.wait(_ENDING)
     except psutil.NoSuchProcess:
-        return
+        return True
     except psutil.TimeoutExpired:
-        from colab_remote.runtime.ending import end_tree
-
         end_tree(record["pid"])
+    return True
+
+
+def _end_left(state: Path) -> bool:
+    """End what a supervisor that was killed has left behind; whether there was anything."""
+    from colab_remote.runtime.ending import end_tree
+
+    try:
+        record = read_json(state / RECORD)
+        left = [int(pid) for pid, start in record["children"] if alive(pid, start, record["boot"])]
+    except (FileNotFoundError, KeyError, ValueError, TypeError):
+        return False
+    for pid in left:
+        end_tree(pid)
+    (state / RECORD).unlink(missing_ok=True)
+    return bool(left)
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class Supervisor:
         self.sshd: subprocess.Popen[bytes] | None = None
         self.tunnel: Tunnel | None = None
         self.recorded: dict[str, Any] = {}
+        self.children: list[tuple[int, int]] = []  # what must not outlive us, by pid and start time
         self.took: dict[str, float] = {}
 
     def start(self) -> None:
@@ -67,6 +68,7 @@ class Supervisor:
         listening = time.monotonic()
         self._open_tunnel()
         self.took = {"sshd": listening - began, "tunnel": time.monotonic() - listening}
+        self._note_children()
         self._record()
 
     def watch(self) -> None:
@@ -95,10 +97,12 @@ class Supervisor:
         if self.sshd.poll() is not None:
             log(f"sshd ended with {self.sshd.returncode}, starting it again")
             self._start_sshd()
+            self._note_children()
         if not self.tunnel.alive():
             log("the tunnel is gone, opening it again")
             self.tunnel.close()
             self._open_tunnel()
+            self._note_children()
         self._record()
         _bound(self.state / LOG)
 
@@ -117,6 +121,11 @@ class Supervisor:
         plan = Plan(self.state, orders.token, orders.region, orders.bind_host)
         self.tunnel = open_tunnel(orders.tunnel, orders.port, plan)
 
+    def _note_children(self) -> None:
+        import psutil
+
+        self.children = [(child.pid, started(child.pid)) for child in psutil.Process().children()]
+
     def _record(self) -> None:
         assert self.sshd
         assert self.tunnel
@@ -126,6 +135,7 @@ class Supervisor:
             "start": started(os.getpid()),
             "boot": boot_id(),
             "sshd": self.sshd.pid,
+            "children": self.children,
             "address": asdict(self.tunnel.address),
             "took": self.took,
         }

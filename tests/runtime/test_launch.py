@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 
 import psutil
 import pytest
@@ -123,6 +125,45 @@ def test_sessions_and_jobs_see_the_environment_and_no_secret(vm: Vm) -> None:
     assert "HF_TOKEN=for jobs" in by_job
     written = b"".join(path.read_bytes() for path in vm.state.glob("*.log"))
     assert b"for jobs" not in written
+
+
+LOGINS = {
+    "a command": ["-T", "colab", "env"],
+    "a login shell": ["-T", "colab", "bash -lc env"],
+    "a terminal": ["-tt", "colab"],
+    "the editor's script, and a terminal in the editor": ["-T", "colab", "bash -s"],
+}
+
+
+@pytest.mark.parametrize("way", LOGINS)
+def test_every_way_in_sees_the_notebooks_python_first(vm: Vm, way: str) -> None:
+    first = vm.user.home / "it's the \"notebook's\" bin"
+    first.mkdir()
+    (first / "python3").symlink_to(sys.executable)
+    (vm.user.home / ".bashrc").write_text("")
+    path = f"{first}:/usr/bin:/bin:/odd 100%"
+    vm.connect(vm.up(PATH=path, LD_LIBRARY_PATH="/usr/lib64-nvidia")["ticket"])
+    typed = "bash -ic env; exit\n" if "-s" in LOGINS[way][-1] else "env\nexit\n"
+    config = str(vm.laptop.ours / "config")
+    done = subprocess.run(
+        ["ssh", "-F", config, *LOGINS[way]], env=vm.laptop.env, input=typed, capture_output=True, text=True, timeout=30
+    )
+    seen = done.stdout.replace("\r", "").splitlines()
+    found = [line.removeprefix("PATH=") for line in seen if line.startswith("PATH=")]
+    assert found
+    assert path in found[0], done.stdout
+    assert found[0].split(":").index(str(first)) < found[0].split(":").index("/bin")
+    assert "LD_LIBRARY_PATH=/usr/lib64-nvidia" in seen
+
+
+def test_the_path_of_login_shells_is_put_back_once(vm: Vm) -> None:
+    vm.connect(vm.up()["ticket"])
+    script = vm.workdir / "script"
+    script.write_text('#!/bin/bash\necho "$PATH"\n')
+    script.chmod(0o755)
+    typed = f"bash -lc 'PATH=/mine:/bin \"$0\"' {shlex.quote(str(script))}"
+    done = vm.laptop("ssh", "--", typed)
+    assert done.stdout.strip() == "/mine:/bin", done.stderr
 
 
 def test_a_value_that_sshd_cannot_carry_is_named(vm: Vm) -> None:

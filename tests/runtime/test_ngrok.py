@@ -245,7 +245,16 @@ def test_a_killed_supervisors_agent_is_ended_by_the_next_launch(agent: Agent, vm
     vm.up("--tunnel", "ngrok", **agent.environment)
     assert not runs(left)
     assert len(agent.running()) == 1
-    os.kill(sshd, signal.SIGKILL)
+    assert not runs(sshd)
+
+
+def test_a_killed_supervisors_children_are_ended_by_shutdown(agent: Agent, vm: Vm) -> None:
+    first = vm.up("--tunnel", "ngrok", **agent.environment)
+    left = [*agent.running(), vm.record()["sshd"]]
+    os.kill(first["pid"], signal.SIGKILL)
+    until(lambda: not runs(first["pid"]))
+    assert vm.shutdown().returncode == 0
+    assert not any(map(runs, left))
 
 
 def test_an_agent_that_is_missing_is_downloaded_whole(agent: Agent, vm: Vm, tmp_path: Path) -> None:

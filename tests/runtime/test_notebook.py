@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
 from jupyter_core.utils import run_sync
 from kernel import Kernel
 from sides import PATIENCE, Laptop
+
+from colab_remote.runtime.environment import PROFILE
 
 
 def launched(kernel: Kernel, arguments: str = "") -> dict[str, Any]:
@@ -97,3 +100,15 @@ def test_a_hostile_name_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -
     folder = kernel.home / "<script>alert(1)</script>"
     outputs = kernel.run(f"colab_remote.launch('direct', workdir={str(folder)!r}); None")
     assert "<script>" not in outputs[-1]["data"]["text/html"]
+
+
+def test_an_editor_that_asks_a_login_shell_sees_the_notebooks_path(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    kernel.run("import google.colab, os; os.environ['PATH'] = '/the/notebooks:' + os.environ['PATH']")
+    card = launched(kernel)["text/plain"]
+    assert laptop("connect", card.split('"')[1], "--open", "none").returncode == 0
+    done = laptop("ssh", "--", "bash -ilc env")
+    (path,) = [line for line in done.stdout.splitlines() if line.startswith("PATH=")]
+    places = path.removeprefix("PATH=").split(":")
+    if os.access(PROFILE.parent, os.W_OK):
+        assert places.index("/the/notebooks") < places.index("/usr/bin")
