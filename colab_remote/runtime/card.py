@@ -9,6 +9,7 @@ from colab_remote.runtime.secrets import in_colab
 from colab_remote.ticket import parse_ticket
 
 _RULE = "Colab allows SSH with a paid plan or a positive compute-unit balance; free runtimes may be ended for it."
+_STOP = "colab-remote shutdown"
 _EDITORS = {"VS Code": "vscode", "Cursor": "cursor", "Windsurf": "windsurf"}
 
 # Colab marks its dark theme on the page's root; elsewhere the browser's preference counts.
@@ -32,9 +33,9 @@ html[theme=dark] .colab-remote {{ --ink: #e8eaed; --paper: #24292f; --line: #576
 <p>then open {links}, or <code>ssh {name}</code></p>
 <details><summary>Remote-SSH by hand, host key, how to stop</summary>
 <pre>{config}</pre>
-<p>host key {fingerprint} · stop: <code>!colab-remote shutdown</code></p>
+<p>host key {fingerprint}<br>{note}<br>stop: <code>!{stop}</code></p>
 </details>
-<details><summary>All of it as text</summary><pre class="all">{plain}</pre></details>
+<details><summary>All of it as text</summary><pre class="all">{everything}</pre></details>
 </div>
 """
 # Where the frame may not reach the clipboard, the line is selected for a copy by hand.
@@ -63,6 +64,16 @@ def plain(runtime: Runtime) -> str:
     )
 
 
+def everything(runtime: Runtime) -> str:
+    """All that the card for a notebook has, as one text: its frame may block links and the clipboard."""
+    links = "\n".join(f"  {editor:<9} {link}" for editor, link in _links(runtime).items())
+    config = "".join(f"  {line}\n" for line in runtime.ssh_config.splitlines())
+    return (
+        f"{plain(runtime)}\nThen `ssh {runtime.name}`, or one of these links:\n{links}\n\n"
+        f"Remote-SSH by hand:\n{config}\nTo stop: !{_STOP}\n"
+    )
+
+
 def connect_command(runtime: Runtime) -> str:
     """What a person types on the laptop."""
     named = "" if runtime.name == "colab" else f" --name {runtime.name}"
@@ -71,10 +82,7 @@ def connect_command(runtime: Runtime) -> str:
 
 def html(runtime: Runtime) -> str:
     """The card for a notebook; every value that came from elsewhere is escaped."""
-    links = (
-        f'<a href="{escape(editor_url(scheme, runtime.name, runtime.ticket))}">{editor}</a>'
-        for editor, scheme in _EDITORS.items()
-    )
+    links = (f'<a href="{escape(link)}">{editor}</a>' for editor, link in _links(runtime).items())
     return _HTML.format(
         copy=escape(_COPY),
         command=escape(connect_command(runtime)),
@@ -82,8 +90,14 @@ def html(runtime: Runtime) -> str:
         name=escape(runtime.name),
         config=escape(runtime.ssh_config),
         fingerprint=escape(parse_ticket(runtime.ticket).fingerprint),
-        plain=escape(plain(runtime)),
+        note=escape(runtime.record["address"]["note"]),
+        stop=escape(_STOP),
+        everything=escape(everything(runtime)),
     )
+
+
+def _links(runtime: Runtime) -> dict[str, str]:
+    return {editor: editor_url(scheme, runtime.name, runtime.ticket) for editor, scheme in _EDITORS.items()}
 
 
 def rule() -> str:

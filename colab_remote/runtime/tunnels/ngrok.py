@@ -18,6 +18,7 @@ from colab_remote.runtime.tunnels import Address, Plan, from_here
 from colab_remote.runtime.tunnels.ngrok_process import CONFIG, PATIENCE, end_agent, start_agent, within
 
 _RECONNECT = 30  # seconds in which the agent may bring back a session that it lost
+_NOTE = "free plans carry about 1 GB a month: https://dashboard.ngrok.com/usage shows yours"
 _LOOK = 5  # seconds between two looks at its endpoints when its log is still
 
 
@@ -99,4 +100,4 @@ def address_of(endpoint: dict[str, Any]) -> Address:
     found = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9.-]*):([0-9]{1,5})", url)
     if not found:
         raise ValueError(f"{url!r} is no TCP address")
-    return Address("ssh", found[1], int(found[2]))
+    return Address("ssh", found[1], int(found[2]), _NOTE)
