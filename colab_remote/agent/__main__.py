@@ -8,7 +8,6 @@ from pathlib import Path
 from colab_remote.agent import files, jobs, machine, outputs, setup
 from colab_remote.agent.serve import Method, Wire, serve
 from colab_remote.both.protocol import GREETING
-from colab_remote.both.whole import read_json
 
 METHODS: dict[str, Method] = {**files.METHODS, **jobs.METHODS, **machine.METHODS, **outputs.METHODS, **setup.METHODS}
 
@@ -17,7 +16,7 @@ _OF_SHELLS = ("BASH_ENV", "PROMPT_COMMAND")  # how `launch` gives login shells t
 
 def main() -> None:
     """Serve until the laptop hangs up. Started from a folder that bears the bundle's hash."""
-    _take_environment(machine.state_folder())
+    _take_environment()
     source, sink = os.dup(0), os.dup(1)
     # A child's output, or a stray print, must not land between two frames.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -25,18 +24,14 @@ def main() -> None:
     serve(Wire(source, sink), f"{GREETING} {Path(__file__).parents[2].name}", METHODS)
 
 
-def _take_environment(state: Path) -> None:
+def _take_environment() -> None:
     """What `launch` saw, also under a foreign sshd that sets nothing; nothing of the connection that a job outlives.
 
     With SSH_CLIENT set, Debian's bash reads ~/.bashrc before a `-c` command, and PATH is whatever that makes of it.
     """
     for name in [name for name in os.environ if name.startswith("SSH_") or name in _OF_SHELLS]:
         del os.environ[name]
-    try:
-        environment = read_json(state / "environment.json")["environment"]
-    except (OSError, ValueError, KeyError):
-        return
-    os.environ.update(environment)
+    os.environ.update(machine.recorded_environment("environment"))
 
 
 if __name__ == "__main__":

@@ -12,15 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from colab_remote.agent.machine import state_folder
+from colab_remote.agent.machine import recorded_environment, state_folder
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.jobrecord import ID, OVER, next_name, state
 from colab_remote.both.processes import alive, boot_id, kill_group
 from colab_remote.both.protocol import CHUNK, Refusal
-from colab_remote.both.whole import NewerFormat, read_json, write_json
+from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
 
 _LOOK = 0.02  # seconds between two looks at a log that is followed
 _BEGIN = 20.0  # seconds a job may take from its record to its first process
+_NUMBER = (int, float)
+# What each record of a job has; one that has not was not written by us, or not whole.
+_SHAPES = {
+    "job.json": {"id": str, "name": str, "asked": _NUMBER},
+    "run.json": {"pid": int, "start": int, "runner": int, "runner_start": int, "boot": str, "started": _NUMBER},
+    "exit.json": {"ended": _NUMBER},
+}
 _UNKNOWN = {"state": "lost"}  # its record went with its VM
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from colab_remote.agent.runner import main; main(sys.argv[2])"
 
@@ -44,7 +51,8 @@ def start(call: Call) -> dict[str, Any]:
     record = {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
     write_json(folder / "job.json", {**record, "name": name, "asked": time.time(), "boot": boot_id()})
     # Behind a pipe Python holds back what it prints; whoever follows wants it now.
-    _spawn(folder, {"PYTHONUNBUFFERED": "1", **os.environ, **_granted(), **asked["environment"]})
+    granted = recorded_environment("job_environment")
+    _spawn(folder, {"PYTHONUNBUFFERED": "1", **os.environ, **granted, **asked["environment"]})
     return _begun(folder)
 
 
@@ -56,7 +64,7 @@ def jobs(call: Call) -> dict[str, Any]:
 def follow(call: Call) -> dict[str, Any]:
     """A job's log from `offset` as DATA, until its end or, without `on`, until now; then the job's facts."""
     folder = _jobs_folder() / _checked(call.arguments["id"])
-    if not (folder / "job.json").exists():
+    if not _record(folder / "job.json"):
         return _UNKNOWN
     log = os.open(folder / "log", os.O_RDONLY | os.O_CREAT, 0o600)
     os.lseek(log, int(call.arguments["offset"]), os.SEEK_SET)
@@ -75,7 +83,7 @@ def follow(call: Call) -> dict[str, Any]:
 def stop(call: Call) -> dict[str, Any]:
     """End a job's whole process group: SIGTERM, `grace` seconds, SIGKILL; the job's facts when it is over."""
     folder = _jobs_folder() / _checked(call.arguments["id"])
-    if not (folder / "job.json").exists():
+    if not _record(folder / "job.json"):
         return _UNKNOWN
     grace = float(call.arguments["grace"])
     write_json(folder / "stop.json", {"grace": grace, "asked": time.time()})
@@ -87,15 +95,6 @@ def stop(call: Call) -> dict[str, Any]:
         if over or time.monotonic() > deadline or call.cancelled(_LOOK):
             break
     return _facts(folder)
-
-
-def _granted() -> dict[str, str]:
-    """The secrets and variables that `launch` was told jobs may see."""
-    try:
-        granted: dict[str, str] = read_json(state_folder() / "environment.json")["job_environment"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return granted
 
 
 def job_over(identity: str) -> bool:
@@ -173,7 +172,7 @@ def _checked(identity: Any) -> str:
 
 def _all() -> list[dict[str, Any]]:
     folders = sorted(folder for folder in _jobs_folder().iterdir() if ID.fullmatch(folder.name))
-    return [_facts(folder) for folder in folders if (folder / "job.json").exists()]
+    return [_facts(folder) for folder in folders if _record(folder / "job.json")]
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -196,12 +195,14 @@ def _lives(job: dict[str, Any], ran: dict[str, Any]) -> bool:
 
 
 def _record(path: Path) -> dict[str, Any]:
+    """What a job's record says; nothing where there is none, or a damaged one."""
     try:
-        return read_json(path)
-    except FileNotFoundError:
-        return {}
+        found = read_json(path)
     except NewerFormat as error:
         raise Refusal("failed", str(error), "install the newer colab-remote on this laptop") from None
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if fits(found, _SHAPES[path.name]) else {}
 
 
 def _size(path: Path) -> int:

@@ -26,9 +26,9 @@ def started(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def alive(pid: int, start: int, boot: str) -> bool:
-    """Whether the process that was recorded so still runs."""
-    return bool(start) and boot == boot_id() and started(pid) == start
+def alive(pid: object, start: object, boot: object) -> bool:
+    """Whether the process that was recorded so still runs. A record may be damaged, and hold anything."""
+    return isinstance(pid, int) and bool(start) and boot == boot_id() and started(pid) == start
 
 
 def signal_group(group: int, number: int) -> bool:

@@ -88,7 +88,10 @@ def write_json(path: Path, value: dict[str, Any], mode: int = 0o600) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The record at `path`. Raises NewerFormat, FileNotFoundError, or ValueError when it is no record."""
-    value = json.loads(path.read_text("utf-8", "surrogateescape"))
+    try:
+        value = json.loads(path.read_text("utf-8", "surrogateescape"))
+    except RecursionError:
+        raise ValueError(f"`{path}` is nested too deep for a record") from None
     if not isinstance(value, dict):
         raise ValueError(f"`{path}` holds no record")
     if not isinstance(value.get("format"), int):
@@ -96,3 +99,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if value["format"] > FORMAT:
         raise NewerFormat(path)
     return value
+
+
+def fits(value: object, shape: Any) -> bool:
+    """Whether a value from JSON is what `shape` says: a type, several, or a shape for each of some names."""
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(fits(value.get(name), inner) for name, inner in shape.items())
+    return isinstance(value, shape)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from colab_remote.both.processes import alive
-from colab_remote.both.whole import read_json, write_json
+from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
 from colab_remote.errors import ColabRemoteError, ProviderRefused, Refused
 from colab_remote.runtime.supervisor import LOG, RECORD, Orders
 from colab_remote.runtime.tunnels import TUNNELS
@@ -28,6 +28,14 @@ DEFAULT_STATE = "~/.colab-remote"
 WORKDIR = "/content"
 NAME = "colab"
 _ENDING = 15  # seconds that a supervisor may take to end what it started
+_NEWER = "update colab-remote on this machine: pip install -U colab-remote"
+# What a Runtime shows of its record.
+_SHAPE = {
+    **dict.fromkeys(("wanted", "name", "user", "workdir", "fingerprint", "tunnel"), str),
+    "sshd": int,
+    "address": {"scheme": str, "host": str, "port": (int, type(None)), "note": str},
+    "took": {"sshd": float, "tunnel": float},
+}
 _ERRORS = {kind.code: kind for kind in (ColabRemoteError, ProviderRefused, Refused)}
 
 
@@ -76,7 +84,8 @@ class Runtime:
 
     def now(self) -> dict[str, Any] | None:
         """What runs here now, None once it was shut down."""
-        return _running(self.state)
+        record = _running(self.state)
+        return record if record and fits(record, _SHAPE) else None
 
     @property
     def name(self) -> str:
@@ -186,10 +195,7 @@ def want(
 
     if tunnel not in TUNNELS:
         raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
-    places = [Path(place).expanduser().absolute() for place in (workdir, state)]
-    for place in places:
-        if not str(place).isprintable():
-            raise Refused(f"`{place}` holds a control character", "choose a folder with a plain name")
+    places = [_folder(workdir), _folder(state)]
     return Wanted(
         tunnel=tunnel,
         name=name,
@@ -211,7 +217,7 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
     os.chmod(wanted.state, 0o700)
     with _alone(wanted.state):
         record = _running(wanted.state)
-        if record and record.get("wanted") == wanted.digest() and not restart:
+        if record and fits(record, _SHAPE) and record["wanted"] == wanted.digest() and not restart:
             return Runtime(wanted.state, record, fresh=False)
         said = ("replacing what an earlier launch started",) if _end(wanted.state) else ()
         return _supervised(wanted, said)
@@ -301,13 +307,26 @@ def _spawn(orders: Orders) -> dict[str, Any]:
     raise ColabRemoteError("the supervisor ended before it said anything", f"`{state / LOG}` may say why")
 
 
-def _running(state: Path) -> dict[str, Any] | None:
-    """The record of the supervisor that runs under `state`, None for none, known by pid and start time."""
+def _recorded(state: Path) -> dict[str, Any]:
+    """What a supervisor has recorded under `state`; empty for nothing, or nothing that can be read.
+
+    Raises Refused where a newer version did.
+    """
     try:
-        record = read_json(state / RECORD)
-        return record if alive(record["pid"], record["start"], record["boot"]) else None
-    except (FileNotFoundError, KeyError, ValueError):
-        return None
+        return read_json(state / RECORD)
+    except NewerFormat as error:
+        raise Refused(str(error), _NEWER) from None
+    except (OSError, ValueError):
+        return {}
+
+
+def _running(state: Path) -> dict[str, Any] | None:
+    """The record of the supervisor that runs under `state`, None for none, known by pid and start time.
+
+    It may be another version's, or damaged.
+    """
+    record = _recorded(state)
+    return record if alive(record.get("pid"), record.get("start"), record.get("boot")) else None
 
 
 def _end(state: Path) -> bool:
@@ -334,10 +353,10 @@ def _end_left(state: Path) -> bool:
     """End what a supervisor that was killed has left behind; whether there was anything."""
     from colab_remote.runtime.ending import end_tree
 
+    record = _recorded(state)
     try:
-        record = read_json(state / RECORD)
-        left = [int(pid) for pid, start in record["children"] if alive(pid, start, record["boot"])]
-    except (FileNotFoundError, KeyError, ValueError, TypeError):
+        left = [pid for pid, start in record["children"] if alive(pid, start, record["boot"])]
+    except (KeyError, ValueError, TypeError):
         return False
     for pid in left:
         end_tree(pid)
@@ -352,9 +371,25 @@ def _alone(state: Path) -> Iterator[None]:
         raise Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
     import fcntl
 
-    with open(os.open(state / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    try:
+        with open(os.open(state / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise ColabRemoteError(
+            f"the state folder cannot be used: {error}",
+            f"remove what is in the way, or move `{state}` away, and launch again",
+        ) from None
+
+
+def _folder(name: str) -> Path:
+    try:
+        folder = Path(name).expanduser().absolute()
+    except RuntimeError:
+        raise Refused(f"`{name}` is nobody's folder on this machine", "name another one") from None
+    if not str(folder).isprintable():
+        raise Refused(f"`{folder}` holds a control character", "choose a folder with a plain name")
+    return folder
 
 
 def _make(folder: Path) -> None:

@@ -60,7 +60,7 @@ def job_environment(names: Iterable[str]) -> dict[str, str]:
     """Colab secrets or variables that jobs may see, by name. Raises Refused for one that is nowhere."""
     found = {}
     for name in names:
-        value = secret(name)
+        value = secret(name) if name.isprintable() else None
         if value is None:
             raise Refused(f"`{name}` is neither a Colab secret nor a variable here", "leave it out of `env`, or set it")
         found[name] = value

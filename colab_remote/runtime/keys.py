@@ -29,7 +29,8 @@ def authorized_keys(given: str | Iterable[str] | None) -> tuple[str, ...]:
     advice = _HINT
     if not wanted:
         found = look_up(PUBLIC_KEY)
-        wanted, advice = [found.value] if found.value else [], f"{_HINT}; or {found.advice}"
+        wanted = [found.value] if found.value else []
+        advice = f"{_HINT}; or {found.advice}: it holds the line in your `.pub` file, or `github:USER`"
     lines = tuple(dict.fromkeys(line for one in wanted for line in _lines_of(one)))
     if not lines:
         raise Refused("no public key says who may log in, and there are no passwords here", advice)
@@ -41,13 +42,14 @@ def _lines_of(one: str) -> list[str]:
     github = _GITHUB.fullmatch(one)
     if github:
         return _key_lines(_from_github(github[1]), f"the keys of {one}")
-    if _LINE.match(one):
-        return _key_lines(one, "the public key")
-    path = Path(one).expanduser()
+    if _LINE.match(one) or "PRIVATE KEY" in one:
+        return _key_lines(one, "what was given for a public key")
     try:
+        path = Path(one).expanduser()
         return _key_lines(path.read_text("utf-8"), f"`{path}`")
-    except (OSError, ValueError):
-        raise Refused(f"`{one[:80]}` is no public key, no file that can be read, and no `github:USER`", _HINT) from None
+    except (OSError, ValueError, RuntimeError):
+        shown = "".join(letter if letter.isprintable() else "?" for letter in one[:80])
+        raise Refused(f"`{shown}` is no public key, no file that can be read, and no `github:USER`", _HINT) from None
 
 
 def _key_lines(text: str, source: str) -> list[str]:

@@ -61,7 +61,8 @@ def _from_colab(name: str) -> tuple[str | None, str]:
         return None, f"set the environment variable `{name}`"
     add = f'{_WHERE}, add the secret `{name}`, switch on "Notebook access", and run the cell again'
     try:
-        return str(userdata.get(name)), add
+        value = userdata.get(name)
+        return value if isinstance(value, str) else None, add
     except Exception as error:
         # Known by name: the real NotebookAccessError is a plain Exception, in a module of its own.
         kind = type(error).__name__

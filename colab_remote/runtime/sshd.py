@@ -72,8 +72,8 @@ def host_key(state: Path, given: str | None) -> str:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     path = state / "ssh_host_ed25519_key"
-    text = given.strip().encode() + b"\n" if given else path.read_bytes() if path.exists() else b""
     try:
+        text = given.strip().encode() + b"\n" if given else path.read_bytes() if path.exists() else b""
         key = serialization.load_ssh_private_key(text, None) if text else Ed25519PrivateKey.generate()
     except (ValueError, TypeError):
         key = None

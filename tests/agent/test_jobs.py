@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -90,6 +91,38 @@ def test_a_job_runs_in_its_folder_and_its_log_and_code_are_kept(machine: Machine
     log, facts = log_of(agent, job)
     assert log.decode() == f"{machine.work}\n한글\n"
     assert (facts["state"], facts["code"], facts["offset"]) == ("failed", 3, len(log))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        '{"format": 1}',
+        '{"format": 1, "environment": [], "job_environment": null}',
+        '{"format": 1, "environment": {"A=": "1", "": "1", "B": 2, "C": "\\u0000"}, "job_environment": {"D": []}}',
+        "[" * 10**5,
+    ],
+)
+def test_a_job_runs_where_the_recorded_environment_is_damaged(machine: Machine, damaged: str) -> None:
+    machine.state.mkdir()
+    (machine.state / "environment.json").write_text(damaged)
+    agent = machine.agent()
+    log, _ = log_of(agent, machine.start(agent, "echo runs"))
+    assert log == b"runs\n"
+
+
+@pytest.mark.parametrize("name", ["job.json", "run.json", "exit.json"])
+@pytest.mark.parametrize("damaged", ["", '{"format": 1}', '{"format": 1, "pid": "x", "name": [], "code": {}}', "[]"])
+def test_a_damaged_record_of_a_job_is_an_error_or_left_out(machine: Machine, name: str, damaged: str) -> None:
+    agent = machine.agent()
+    job = machine.start(agent, "true")
+    log_of(agent, job)
+    (machine.state / "jobs" / job["id"] / name).write_text(damaged)
+    for asked in ({"method": "job_list"}, {"method": "job_follow", "id": job["id"], "offset": 0, "on": False}):
+        with contextlib.suppress(ColabRemoteError):
+            agent.ask(**asked)
+    log, _ = log_of(agent, machine.start(agent, "echo runs"))
+    assert log == b"runs\n"
 
 
 def test_output_is_one_log_in_order_with_the_jobs_own_bytes(machine: Machine, agent: Conversation) -> None:

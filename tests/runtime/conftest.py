@@ -1,14 +1,24 @@
-"""A VM for every test that launches one."""
+"""What a test of the runtime may have: a VM to launch on, a live notebook in Colab, ngrok's agent."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
+import ngrok_agent
 import psutil
 import pytest
+from kernel import Kernel
+from nbclient import NotebookClient
+from ngrok_account import Agent
 from sides import Laptop
 from vm import Vm, ours_left
+
+COLAB = Path(__file__).parent / "colab"
 
 
 @pytest.fixture
@@ -22,3 +32,33 @@ def vm(laptop: Laptop, tmp_path: Path) -> Iterator[Vm]:
     started = ours_left(made)
     assert made.shutdown().returncode == 0
     assert not [pid for pid in started if psutil.pid_exists(pid)]
+
+
+@pytest.fixture
+def kernel(laptop: Laptop, tmp_path: Path) -> Iterator[Kernel]:
+    laptop.public_line()
+    home, secrets = tmp_path / "vm", tmp_path / "secrets.json"
+    home.mkdir()
+    secrets.write_text("{}")
+    environment = {**laptop.env, "HOME": str(home), "PYTHONPATH": str(COLAB), "COLAB_SECRETS": str(secrets)}
+    client = NotebookClient(nbformat.v4.new_notebook(), timeout=60, kernel_name="python3", allow_errors=True)
+    with client.setup_kernel(env=environment):
+        made = Kernel(client, secrets, home)
+        made.run("import colab_remote")
+        yield made
+        made.run("from colab_remote.runtime import shutdown")
+        made.run(f"from pathlib import Path; shutdown(Path({str(home / '.colab-remote')!r}))")
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    made = Agent(tmp_path / "bin")
+    made.folder.mkdir()
+    program = made.folder / "ngrok"
+    program.write_text(f"#!{sys.executable}\n{Path(ngrok_agent.__file__).read_text()}")
+    program.chmod(0o700)
+    yield made
+    left = made.running()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left

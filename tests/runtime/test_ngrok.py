@@ -8,18 +8,15 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ngrok_agent
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ngrok_account import TOKEN, Agent, runs
 from ngrok_download import Download
 from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError
 from pyngrok.log import NgrokLog
@@ -30,55 +27,10 @@ from colab_remote.errors import ColabRemoteError, ProviderRefused
 from colab_remote.runtime.tunnels import Plan, ngrok, ngrok_process
 from colab_remote.runtime.tunnels.ngrok_codes import MEANINGS, reason, refusal
 
-TOKEN = "2abcDEFghi'JKLmno_5pQrStUvWxYz0123456789"
 AT_START = [105, 106, 107, 108, 120, 121, 123, 348, 4018, 9040]
 
 # pyngrok leaves the pipe to its agent to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@dataclass(frozen=True)
-class Agent:
-    """The stand-in, in the place where pyngrok is told to look for the agent."""
-
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"PYNGROK_NGROK_PATH": str(self.folder / "ngrok"), "NGROK_AUTHTOKEN": TOKEN}
-
-    def mood(self, **mood: object) -> None:
-        whole = self.folder / "mood.new"
-        whole.write_text(json.dumps(mood))
-        whole.replace(self.folder / "mood.json")
-
-    def starts(self) -> list[dict[str, Any]]:
-        log = self.folder / "agents.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-    def running(self) -> list[int]:
-        return [one["pid"] for one in self.starts() if runs(one["pid"])]
-
-
-def runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Agent]:
-    made = Agent(tmp_path / "bin")
-    made.folder.mkdir()
-    program = made.folder / "ngrok"
-    program.write_text(f"#!{sys.executable}\n{Path(ngrok_agent.__file__).read_text()}")
-    program.chmod(0o700)
-    yield made
-    left = made.running()
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
 
 
 @pytest.fixture

@@ -4,60 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from jupyter_core.utils import run_sync
-from nbclient import NotebookClient
+from kernel import Kernel
 from sides import PATIENCE, Laptop
 
 from colab_remote.runtime.environment import PROFILE
-
-COLAB = Path(__file__).parent / "colab"
-
-
-@dataclass
-class Kernel:
-    """A notebook's live kernel on a VM of its own; `secrets` is what Colab's Secrets pane holds."""
-
-    client: NotebookClient
-    secrets: Path
-    home: Path
-
-    def run(self, code: str) -> list[dict[str, Any]]:
-        """A cell's outputs."""
-        cell = nbformat.v4.new_code_cell(code)
-        self.client.nb.cells.append(cell)
-        self.client.execute_cell(cell, len(self.client.nb.cells) - 1)
-        return [dict(output) for output in cell.outputs]
-
-    def error(self, code: str) -> str:
-        """What a cell that fails shows in place of a traceback."""
-        shown = next(output for output in self.run(code) if output["output_type"] == "error")
-        return "\n".join(shown["traceback"])
-
-    def keep(self, **secrets: str | None) -> None:
-        self.secrets.write_text(json.dumps(secrets))
-
-
-@pytest.fixture
-def kernel(laptop: Laptop, tmp_path: Path) -> Iterator[Kernel]:
-    laptop.public_line()
-    home, secrets = tmp_path / "vm", tmp_path / "secrets.json"
-    home.mkdir()
-    secrets.write_text("{}")
-    environment = {**laptop.env, "HOME": str(home), "PYTHONPATH": str(COLAB), "COLAB_SECRETS": str(secrets)}
-    client = NotebookClient(nbformat.v4.new_notebook(), timeout=60, kernel_name="python3", allow_errors=True)
-    with client.setup_kernel(env=environment):
-        made = Kernel(client, secrets, home)
-        made.run("import colab_remote")
-        yield made
-        made.run("from colab_remote.runtime import shutdown")
-        made.run(f"from pathlib import Path; shutdown(Path({str(home / '.colab-remote')!r}))")
 
 
 def launched(kernel: Kernel, arguments: str = "") -> dict[str, Any]:

@@ -54,7 +54,7 @@ def end_agent(state: Path) -> None:
         record = read_json(state / RECORD)
         if alive(record["pid"], record["start"], record["boot"]):
             end_tree(record["pid"])
-    except (FileNotFoundError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError):
         pass
     for name in (RECORD, CONFIG):
         (state / name).unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""The state folder as an older version, a broken disk or a person may have left it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vm import Vm, ours_left
+
+from colab_remote.both.processes import boot_id, started
+from colab_remote.errors import ColabRemoteError
+from colab_remote.runtime import Runtime, shutdown
+from colab_remote.runtime.sshd import host_key
+from colab_remote.runtime.tunnels.ngrok_process import end_agent
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(boot_id()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+# No process has such a start; one that a record names rightly is ended.
+NAMES = ["pid", "start", "boot", "children", "address", "wanted", "name", "user", "workdir", "took", "sshd"]
+RECORDS = st.dictionaries(st.sampled_from(NAMES), JSON).map(lambda record: json.dumps({"format": 1, **record}))
+CONTENTS = st.binary() | JSON.map(json.dumps).map(str.encode) | RECORDS.map(str.encode)
+SEALED = [
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+    "\n-----END OPENSSH PRIVATE KEY-----\n",
+    "b3BlbnNzaC1rZXktdjE",
+    "AAAA",
+]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@given(CONTENTS)
+def test_whatever_runtime_json_holds_nothing_runs(state: Path, contents: bytes) -> None:
+    (state / "runtime.json").write_bytes(contents)
+    with contextlib.suppress(ColabRemoteError):
+        assert Runtime(state, {}).now() is None
+        assert not shutdown(state)
+
+
+@given(CONTENTS)
+def test_whatever_ngrok_json_holds_no_agent_is_left(state: Path, contents: bytes) -> None:
+    (state / "ngrok.json").write_bytes(contents)
+    end_agent(state)
+    assert not (state / "ngrok.json").exists()
+
+
+@given(st.text() | st.lists(st.sampled_from([*SEALED, *"\n\0\udc80=A"])).map("".join), st.booleans())
+def test_whatever_the_host_key_holds_is_a_key_or_refused(state: Path, text: str, as_secret: bool) -> None:
+    file = state / "ssh_host_ed25519_key"
+    file.write_bytes(b"" if as_secret else text.encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(ColabRemoteError):
+        assert host_key(state, text if as_secret else None).startswith("SHA256:")
+
+
+@pytest.mark.parametrize("changed", [{"address": None}, {"took": {}}, {"wanted": 1}])
+def test_another_versions_runtime_is_replaced_and_nothing_is_doubled(vm: Vm, changed: dict[str, Any]) -> None:
+    first = vm.up()
+    (vm.state / "runtime.json").write_text(json.dumps({**vm.record(), **changed}))
+    second = vm.up()
+    assert second["pid"] != first["pid"]
+    assert len(ours_left(vm)) == 2
+    vm.connect(second["ticket"])
+
+
+def test_a_newer_versions_record_is_left_alone(vm: Vm) -> None:
+    vm.up()
+    record = vm.record()
+    assert vm.shutdown().returncode == 0
+    (vm.state / "runtime.json").write_text(json.dumps({**record, "format": 99}))
+    for done in (vm.launch(), vm.shutdown()):
+        assert done.returncode == 2
+        assert "was written by a newer colab-remote" in done.stderr
+        assert "hint: update colab-remote on this machine" in done.stderr
+    (vm.state / "runtime.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "name", ["launch.lock", "authorized_keys", "supervisor.log", "runtime.json", "environment.json"]
+)
+def test_a_folder_in_a_files_place_is_named(vm: Vm, name: str) -> None:
+    (vm.state / name).mkdir(parents=True)
+    done = vm.launch()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert str(vm.state) in done.stderr
+    (vm.state / name).rmdir()
+
+
+@pytest.mark.parametrize("number", [str, float])
+def test_a_process_whose_number_is_no_number_is_left_alone(state: Path, number: Any) -> None:
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        record = {"format": 1, "pid": number(bystander.pid), "start": started(bystander.pid), "boot": boot_id()}
+        for name in ("runtime.json", "ngrok.json"):
+            (state / name).write_text(json.dumps(record))
+        assert not shutdown(state)
+        end_agent(state)
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_nobodys_folder_is_refused(vm: Vm) -> None:
+    done = vm.launch("--workdir", "~nobody-of-this-name/content")
+    assert done.returncode == 2
+    assert "is nobody's folder" in done.stderr
+    assert os.listdir(vm.user.home) == []
