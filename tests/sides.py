@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from colab_remote.both.processes import started
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 PATIENCE = 20.0  # seconds that anything local may take
@@ -71,6 +75,33 @@ class Laptop:
         done = self("cell", "--embed")
         assert done.returncode == 0, done.stderr
         return (self.ours / "id_ed25519.pub").read_text("utf-8")
+
+    def lines(self) -> list[int]:
+        """The processes that are the lines of this laptop's hosts."""
+        found = []
+        for record in self._sockets.glob("*.json"):
+            with suppress(OSError):  # it may be ending
+                found.append(int(json.loads(record.read_text())["pid"]))
+        return [pid for pid in found if started(pid)]
+
+    def end_lines(self) -> None:
+        """End its lines as `disconnect` does, and see that they are gone."""
+        pids = self.lines()
+        for path in self._sockets.glob("*.sock"):
+            with socket.socket(socket.AF_UNIX) as line, suppress(OSError):
+                line.settimeout(PATIENCE)
+                line.connect(str(path))
+                line.sendall(b'{"open":"stop"}\n')
+                while line.recv(99):
+                    pass
+        deadline = time.monotonic() + PATIENCE
+        while any(map(started, pids)):
+            assert time.monotonic() < deadline, f"a line does not end: {pids}"
+            time.sleep(0.01)
+
+    @property
+    def _sockets(self) -> Path:
+        return Path(self.env["XDG_RUNTIME_DIR"]) / "colab-remote"
 
     @property
     def ours(self) -> Path:
