@@ -79,7 +79,7 @@ def status(host: str | None) -> None:
     from colab_remote.laptop.machine import ask_machine
 
     chosen = choose_host(host)
-    with reach(chosen, output().timeout) as connection:
+    with reach(chosen, output().timeout, output().say) as connection:
         machine = ask_machine(connection.open_agent(), chosen.ticket.workdir)
     gpus = [("gpu", f"{gpu.name} · {gpu.load:.0%} · {_used(gpu.memory)}") for gpu in machine.gpus]
     rows = [

@@ -76,6 +76,10 @@ class Connection:
         """Whether nothing has ended it yet; a far end that went without a word is found by `probe` only."""
         return bool(self._transport.is_active())
 
+    def wait(self) -> None:
+        """Return when it has ended."""
+        self._transport.join()
+
     @property
     def passed(self) -> tuple[int, int]:
         """Bytes that went up and came down, with all that SSH adds."""

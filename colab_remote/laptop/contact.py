@@ -32,7 +32,7 @@ class Contact:
         """A conversation on the one connection, which is made where there is none. Raises what `reach` raises."""
         with self._lock:
             if self._reach is None:
-                self._reach = self._held.enter_context(reach(self.host, self._timeout))
+                self._reach = self._held.enter_context(reach(self.host, self._timeout, self._say))
             try:
                 return self._reach.open_agent()
             except Unreachable:

@@ -107,6 +107,7 @@ class Live:
 
     def guard(self) -> None:
         """Probe until the connection is over: now and then, soon where somebody waits, all the time beside bulk."""
+        threading.Thread(target=self._notice_the_end, daemon=True).start()
         self._probed(_PATIENCE)
         self.flow.idle(self.round_trip)
         while self.alive:
@@ -126,6 +127,10 @@ class Live:
     def close(self) -> None:
         """End the connection and every stream on it."""
         self.connection.close()
+        self._poke.set()
+
+    def _notice_the_end(self) -> None:
+        self.connection.wait()
         self._poke.set()
 
     def _opened(self) -> paramiko.Channel:

@@ -38,6 +38,7 @@ import fcntl  # noqa: E402
 
 _LOCKED = 10.0  # seconds for a line that ends to make room
 _ASKING = 5.0  # seconds for a client to say what it wants
+_LOOK = 30.0  # seconds between two looks whether it is still needed
 _LOG = 128 << 10  # bytes, and as much again of what was before
 _NO_LINE = 3  # exit code: another one is there and does not answer
 
@@ -65,9 +66,12 @@ class Line:
     def run(self) -> None:
         """Serve, then hang up."""
         threading.Thread(target=self._admit, daemon=True).start()
-        while not self._over.wait(self._left()):
+        while not self._over.wait(min(self._left(), _LOOK)):
             if self._left() <= 0:
                 _log.info("nobody has used it for %g s", self._idle)
+                break
+            if not self._users and not self._link.expected_back():
+                _log.info("the host is gone, and nobody waits for it")
                 break
         self._leave()
         self._link.end()
