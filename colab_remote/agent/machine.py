@@ -32,6 +32,12 @@ def ping(call: Call) -> dict[str, Any]:
     return {}
 
 
+def sshd(call: Call) -> dict[str, Any]:
+    """The port of the sshd that this conversation came through, 0 where that does not say."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return {"port": int(words[3]) if len(words) == 4 else 0}
+
+
 def machine(call: Call) -> dict[str, Any]:
     """GPUs, memory, disk under `workdir`, uptime and load of the machine, and the Python that jobs get."""
     return {
@@ -52,4 +58,4 @@ def python() -> dict[str, Any]:
     return dict(json.loads(said)) if said else {"python": None, "torch": None}
 
 
-METHODS: dict[str, Method] = {"ping": ping, "machine": machine}
+METHODS: dict[str, Method] = {"ping": ping, "sshd": sshd, "machine": machine}

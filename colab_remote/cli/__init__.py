@@ -37,6 +37,8 @@ COMMANDS = {
     "new": ("project", "A project from a template, in a new or empty FOLDER."),
     "init": ("project", "Make a folder that is there a project: write its colab-remote.toml."),
     "sync": ("project", "Make a project and its folder on the runtime equal."),
+    "forward": ("ports", "Ports of the runtime on this laptop, until interrupted."),
+    "proxy": ("ports", "The way to a host's sshd over its line, on stdin and stdout."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }
 

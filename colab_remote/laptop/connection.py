@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,7 @@ from colab_remote.errors import ColabRemoteError, Refused, Unreachable, WrongRun
 from colab_remote.laptop.bundle import MARK, Bundle, bundle
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.dial import GONE, dial
+from colab_remote.laptop.forward import join
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.keys import read_key
 from colab_remote.ticket import fingerprint
@@ -36,6 +38,7 @@ class Connection:
     def __init__(self, transport: paramiko.Transport, stream: Counted, host: Host, timeout: float) -> None:
         self.host = host
         self._transport, self._stream, self._timeout = transport, stream, timeout
+        self._arrivals: dict[int, Callable[[paramiko.Channel], None]] = {}
         self._asking = threading.Lock()
 
     def open_agent(self) -> Conversation:
@@ -65,6 +68,51 @@ class Connection:
     def open_port_channel(self, port: int) -> paramiko.Channel:
         """The channel of such a stream."""
         return self._channel("direct-tcpip", ("127.0.0.1", port), f"port {port} of `{self.host.name}`")
+
+    def reverse(self, port: int, local: int) -> Stream:
+        """Lead what connects to `port` on the runtime to `local` here, until the stream that comes back is closed.
+
+        Its end of file says that this has ended by itself. Raises Refused where the port cannot be had.
+        """
+        ours, theirs = socket.socketpair()
+        self.listen(port, lambda channel: _lead(channel, local))
+        threading.Thread(target=self._unlisten_after, args=(port, theirs), daemon=True).start()
+        threading.Thread(target=self._end_with_us, args=(theirs,), daemon=True).start()
+        return ours
+
+    def listen(self, port: int, arrived: Callable[[paramiko.Channel], None]) -> None:
+        """Have each connection to `port` on the runtime's own loopback handed to `arrived`, in a thread of its own."""
+        import paramiko
+
+        try:
+            with self._asking:
+                self._transport.request_port_forward("127.0.0.1", port, self._incoming)
+        except paramiko.SSHException:
+            raise Refused(
+                f"port {port} of `{self.host.name}` cannot be listened on",
+                "something may use it there, or its sshd does not allow forwarding",
+            ) from None
+        self._arrivals[port] = arrived
+
+    def unlisten(self, port: int) -> None:
+        """Listen there no longer."""
+        self._arrivals.pop(port, None)
+        with suppress(Exception), self._asking:
+            self._transport.global_request("cancel-tcpip-forward", ("127.0.0.1", port))
+
+    def _incoming(self, channel: paramiko.Channel, origin: tuple[str, int], server: tuple[str, int]) -> None:
+        arrived = self._arrivals.get(server[1], lambda channel: channel.close())
+        threading.Thread(target=arrived, args=(channel,), daemon=True).start()
+
+    def _unlisten_after(self, port: int, stream: socket.socket) -> None:
+        with suppress(OSError):
+            stream.recv(1)
+        self.unlisten(port)
+
+    def _end_with_us(self, stream: socket.socket) -> None:
+        self.wait()
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
 
     def host_key(self) -> tuple[str, str]:
         """Type and base64 of the host key, which is the pinned one."""
@@ -168,6 +216,14 @@ class Counted:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _lead(channel: paramiko.Channel, local: int) -> None:
+    """Join an arrival with whoever listens at the port `local` here; nobody there hangs up on it."""
+    try:
+        join(channel, socket.create_connection(("127.0.0.1", local)))
+    except OSError:
+        channel.close()
 
 
 def _watch(connection: Connection) -> None:

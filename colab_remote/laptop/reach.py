@@ -21,6 +21,9 @@ class Reach(Protocol):
     def open_port(self, port: int) -> Stream:
         """A stream to a port on the runtime's loopback."""
 
+    def reverse(self, port: int, local: int) -> Stream:
+        """Lead what connects to `port` there to `local` here, as long as this stream is open."""
+
     def close(self) -> None:
         """Let go of the connection."""
 

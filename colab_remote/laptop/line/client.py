@@ -40,6 +40,10 @@ class Line:
         """A stream to `port` on the runtime's own loopback. Raises Unreachable where nobody listens."""
         return self._borrowed("port", port=port)
 
+    def reverse(self, port: int, local: int) -> Stream:
+        """Lead what connects to `port` there to `local` here, until this stream is closed, or ends by itself."""
+        return self._borrowed("reverse", port=port, local=local)
+
     def close(self) -> None:
         """Give back all that was borrowed; who reads in another thread finds the end."""
         for stream in self._streams:

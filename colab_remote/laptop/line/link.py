@@ -12,6 +12,7 @@ from colab_remote.laptop.connection import log_in
 from colab_remote.laptop.hosts import load_host
 from colab_remote.laptop.line.flow import FLOOR
 from colab_remote.laptop.line.live import Live
+from colab_remote.laptop.meter import Traffic
 
 _BACK_SOON = 120.0  # seconds for which lost contact is expected back, so that a command waits for it
 _PATIENCE = 10.0  # seconds for an attempt that nobody asked for
@@ -28,7 +29,7 @@ class Link:
         self._live: Live | None = None
         self._lost = float("-inf")  # when contact was lost, on the steady clock
         self._ended = threading.Event()
-        self._finished: tuple[int, int] = (0, 0)  # bytes of connections that are over
+        self._finished: Traffic = Traffic()  # bytes of connections that are over
 
     def take(self, ticket: str, deadline: float, tell: Callable[[str], None]) -> Live:
         """The connection for a command that knows the host by `ticket`, made where there is none.
@@ -52,10 +53,10 @@ class Link:
         """The connection, where there is one."""
         return self._live if self._live and self._live.alive else None
 
-    def passed(self) -> tuple[int, int]:
-        """Bytes that went up and came down over all connections until now."""
+    def passed(self) -> Traffic:
+        """Bytes over all connections until now, with all that SSH adds."""
         up, down = self._live.connection.passed if self._live else (0, 0)
-        return self._finished[0] + up, self._finished[1] + down
+        return Traffic(self._finished.up + up, self._finished.down + down)
 
     def end(self) -> None:
         """Hang up for good."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.connection import Connection
+from colab_remote.laptop.line.door import send_line
 from colab_remote.laptop.line.flow import FLOOR, Flow, window
 
 if TYPE_CHECKING:
@@ -105,6 +106,23 @@ class Live:
             self._agents -= agent
             self._changed.notify_all()
 
+    def reverse(self, port: int, local: int, client: socket.socket) -> None:
+        """Lead what connects to `port` on the runtime to `local` here, until the client hangs up or contact is lost."""
+
+        def lead(channel: paramiko.Channel) -> None:
+            try:
+                with socket.create_connection(("127.0.0.1", local)) as found:
+                    self.carry(channel, found, agent=False)
+            except OSError:
+                channel.close()
+
+        self.connection.listen(port, lead)
+        send_line(client, {"ok": True})
+        threading.Thread(target=self._hang_up_when_over, args=(client,), daemon=True).start()
+        with suppress(OSError):
+            client.recv(1)
+        self.connection.unlisten(port)
+
     def guard(self) -> None:
         """Probe until the connection is over: now and then, soon where somebody waits, all the time beside bulk."""
         threading.Thread(target=self._notice_the_end, daemon=True).start()
@@ -132,6 +150,11 @@ class Live:
     def _notice_the_end(self) -> None:
         self.connection.wait()
         self._poke.set()
+
+    def _hang_up_when_over(self, client: socket.socket) -> None:
+        self.connection.wait()
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
 
     def _opened(self) -> paramiko.Channel:
         try:

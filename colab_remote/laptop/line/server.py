@@ -30,6 +30,7 @@ from colab_remote.laptop.line.door import (
     read_line,
     send_line,
 )
+from colab_remote.laptop.meter import Traffic, meter
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.settings import line_idle
 
@@ -59,6 +60,7 @@ class Line:
         self._users: dict[int, dict[str, Any]] = {}
         self._guard = threading.Lock()
         self._used = time.monotonic()
+        self._metered = Traffic()
         self._over = threading.Event()
         self._listener = _listen(found)
         write_json(found.record, {"pid": os.getpid(), "start": started(os.getpid()), "log": str(found.log)})
@@ -67,6 +69,7 @@ class Line:
         """Serve, then hang up."""
         threading.Thread(target=self._admit, daemon=True).start()
         while not self._over.wait(min(self._left(), _LOOK)):
+            self._meter()
             if self._left() <= 0:
                 _log.info("nobody has used it for %g s", self._idle)
                 break
@@ -75,6 +78,7 @@ class Line:
                 break
         self._leave()
         self._link.end()
+        self._meter()
 
     def end(self) -> None:
         """Have `run` return."""
@@ -111,8 +115,11 @@ class Line:
             self.end()
             client.recv(1)  # its end of file is the end of this process
         elif what == "stat":
+            self._meter()
             send_line(client, {"ok": True, **self._state()})
         elif asked.get("app") != self._app or asked.get("v") != FORMAT:
+            _log.info("another version is installed")
+            self._leave()
             send_line(client, {"error": "replaced"})
             self._drain()
         else:
@@ -141,6 +148,9 @@ class Line:
             send_line(client, {"wait": text})
 
         live = self._link.take(str(asked["ticket"]), deadline, tell)
+        if asked["open"] == "reverse":
+            live.reverse(int(asked["port"]), int(asked["local"]), client)
+            return
         agent = asked["open"] == "agent"
         channel = live.agent(deadline, tell) if agent else live.connection.open_port_channel(int(asked["port"]))
         send_line(client, {"ok": True})
@@ -148,24 +158,29 @@ class Line:
 
     def _state(self) -> dict[str, Any]:
         live = self._link.live()
-        up, down = self._link.passed()
         with self._guard:
-            users = list(self._users.values())
+            users, passed = list(self._users.values()), self._metered
         return {
             "since": self._since,
             "connected": live.since if live else None,
             "round_trip": live.round_trip if live else None,
-            "up": up,
-            "down": down,
+            "up": passed.up,
+            "down": passed.down,
             "users": users,
             "pid": os.getpid(),
             "log": str(self.door.log),
         }
 
+    def _meter(self) -> None:
+        """Write down what went through since the last time."""
+        with self._guard:
+            passed, before = self._link.passed(), self._metered
+            if passed != before:
+                meter(self.name, Traffic(passed.up - before.up, passed.down - before.down))
+                self._metered = passed
+
     def _drain(self) -> None:
-        """Make room for a line of another version; what was lent stays until it is given back."""
-        _log.info("another version is installed")
-        self._leave()
+        """End when all that was lent has been given back."""
         while True:
             with self._guard:
                 if not self._users:

@@ -255,3 +255,48 @@ def test_each_laptop_has_lines_of_its_own(host: Host, runtime: Runtime) -> None:
     ok(host.laptop, "connect", runtime.ticket, "--open", "none", "--name", "twin")
     ok(host.laptop, "jobs", "--host", "twin")
     assert len(host.laptop.lines()) == 2
+
+
+def test_status_shows_it(host: Host) -> None:
+    following = host.laptop.started("run", "--", "sleep 30")
+    until(lambda: '"running"' in host.laptop("jobs", "--json").stdout, "the job does not begin")
+    try:
+        found = json.loads(ok(host.laptop, "status", "--json").stdout)
+        shown = ok(host.laptop, "status").stdout
+    finally:
+        ok(host.laptop, "stop", "--grace", "0")
+        following.communicate(timeout=PATIENCE)
+    line = found["line"]
+    assert line["pid"] == only(host.laptop)
+    assert following.pid in line["users"]
+    assert 0 < line["round_trip"] < 1
+    assert line["since"] <= line["connected"] <= time.time()
+    assert Path(line["log"]).read_text() == log(host.laptop)
+    assert (line["up"], line["down"]) == (found["month"]["up"], found["month"]["down"])
+    assert line["up"] > 1000
+    assert f"used by run ({following.pid})" in shown
+    assert f"its log is {line['log']}" in shown
+
+
+def test_traffic_is_kept_by_host_and_month(host: Host) -> None:
+    ok(host.laptop, "jobs")
+    host.laptop.end_lines()
+    first = json.loads(ok(host.laptop, "status", "--json").stdout)
+    assert first["month"]["up"] > first["line"]["up"] > 0, "that of the first line is in it"
+    month = time.strftime("%Y%m")
+    assert (host.laptop.home / ".local/state/colab-remote/meter" / f"colab-{month}.json").exists()
+
+
+def test_list_shows_it(host: Host) -> None:
+    (known,) = json.loads(ok(host.laptop, "list", "--json").stdout)["hosts"]
+    assert known["line"]["pid"] == only(host.laptop)
+    assert "LINE" in ok(host.laptop, "list").stdout
+
+
+def test_its_log_is_bounded(host: Host) -> None:
+    path = host.laptop.home / ".local" / "state" / "colab-remote" / "log" / "colab"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x" * (1 << 18))
+    ok(host.laptop, "jobs")
+    assert sum(found.stat().st_size for found in path.parent.iterdir()) < 1 << 19
+    assert len(log(host.laptop)) < 1000
