@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _READY = 2  # idle agents; one is not enough for commands back to back
 _MOST = 9  # agents in all: a foreign sshd allows ten sessions on a connection
 _IDLE_PROBE = 30.0  # seconds between two probes while nothing else goes on
+_FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
 _FRESH = 5.0  # seconds without a word after which a borrower has it probed, and for the answer then
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
@@ -58,6 +59,7 @@ class Live:
         self._filling = False
         self._lent: set[Lent] = set()
         self._reserved = self._arrived = self._moved = self._moved_before = 0
+        self._free_at = 0.0  # when the next piece may go up
         self._urgent = False
         self._poke = threading.Event()
 
@@ -126,8 +128,12 @@ class Live:
     def guard(self) -> None:
         """Probe until the connection is over: now and then, soon where somebody waits, all the time beside bulk."""
         threading.Thread(target=self._notice_the_end, daemon=True).start()
-        self._probed(_PATIENCE)
-        self.flow.idle(self.round_trip)
+        # A probe now would wait behind agents that are being started, or they behind it: sshd lets a small packet
+        # wait until the one before has arrived. The first channel was opened with nothing else under way.
+        time.sleep(_FIRST_PROBE)
+        self.round_trip = self.connection.quickest
+        if self.round_trip:
+            self.flow.idle(self.round_trip)
         while self.alive:
             asleep = _Clock()
             self._poke.wait(_IDLE_PROBE)
@@ -183,7 +189,8 @@ class Live:
 
     def _up(self, lent: Lent) -> None:
         with suppress(OSError):
-            while data := lent.client.recv(_PIECE):
+            # Small pieces where credit is small: a keystroke waits for one of them at most.
+            while data := lent.client.recv(min(_PIECE, max(_KEYSTROKES, self.flow.credit >> 4))):
                 self._admit(len(data))
                 lent.channel.sendall(data)
             if not lent.whole:
@@ -201,15 +208,21 @@ class Live:
                 lent.channel.recv_exit_status()  # returns when the channel is closed, by whichever end
 
     def _admit(self, count: int) -> None:
-        """Wait until `count` more bytes may go up."""
+        """Wait until `count` more bytes may go up: evenly, the credit in the time of a round trip."""
         with self._changed:
-            while count > _KEYSTROKES and self.alive:
+            while count >= _KEYSTROKES and self.alive:
+                # What a probe says has arrived was sent up to three round trips before.
                 under_way = self._reserved - self._arrived
-                if not under_way or under_way + count <= self.flow.credit:
+                if not under_way or under_way + count <= 4 * self.flow.credit:
                     break
                 self._changed.wait(1)
             self._reserved += count
+            now = time.monotonic()
+            due = max(now, self._free_at)
+            self._free_at = due + count * self.round_trip / self.flow.credit
         self._count(count)
+        if due > now and count >= _KEYSTROKES:
+            time.sleep(due - now)
 
     def _delivered(self, lent: Lent, count: int) -> None:
         """Let the far end send more, now that the client has taken `count` bytes."""
@@ -221,7 +234,7 @@ class Live:
             held = sum(other.ahead for other in self._lent if other is not lent)
             size = window(self.flow.credit, readers, held)
             more = size - lent.ahead
-            if more * 2 < size:
+            if more * 4 < size:
                 more = 0
             lent.ahead += more
         if more:
@@ -247,11 +260,13 @@ class Live:
                     lent.reads_bulk = lent.taken - lent.taken_before > FLOOR // 2
                     lent.taken_before = lent.taken
                 self._changed.notify_all()
-            time.sleep(max(0.0, _PACE - self.round_trip))
+            # A probe's answer holds back a keystroke's at the far sshd: half of the time none is under way.
+            time.sleep(max(_PACE, self.round_trip))
         with self._changed:
             self._arrived = self._reserved
             self._moved_before = self._moved
             self._changed.notify_all()
+        self._probed(_PATIENCE)
         self.flow.idle(self.round_trip)
 
     def _probed(self, patience: float) -> None:

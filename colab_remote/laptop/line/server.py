@@ -40,6 +40,7 @@ import fcntl  # noqa: E402
 _LOCKED = 10.0  # seconds for a line that ends to make room
 _ASKING = 5.0  # seconds for a client to say what it wants
 _LOOK = 30.0  # seconds between two looks whether it is still needed
+_SWITCH = 0.001  # seconds after which a thread with bulk lets one with a keystroke run
 _LOG = 128 << 10  # bytes, and as much again of what was before
 _NO_LINE = 3  # exit code: another one is there and does not answer
 
@@ -205,6 +206,7 @@ def main() -> None:
     """Be the line of the host named, unless there is one."""
     name = sys.argv[1]
     os.umask(0o077)
+    sys.setswitchinterval(_SWITCH)
     found = door(name)
     lock = _locked(found)
     _open_log(found)
