@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from colab_remote.errors import ColabRemoteError, Unreachable
+from colab_remote.errors import Unreachable
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.hosts import Host, mark_contact
 from colab_remote.laptop.line.door import FORMAT, Gone, door, error_of, installed, read_line, send_line
@@ -17,7 +17,7 @@ from colab_remote.laptop.line.start import connect, start_line
 
 PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _SILENCE = 5.0  # seconds that a line may be late with its answer
-_TRIES = 4  # lines that may end under a request before it is an error
+_PAUSE = 0.02  # seconds before the next line is asked
 
 
 def is_wanted(host: str) -> bool:
@@ -55,13 +55,18 @@ class Line:
         found = door(self._host.name)
         deadline = time.monotonic() + self._patience
         asked = {"v": FORMAT, "app": installed(), "open": what, "ticket": str(self._host.ticket), "pid": os.getpid()}
-        for _ in range(_TRIES):
+        while True:
             stream = connect(found) or start_line(self._host.name, found)
             try:
                 send_line(stream, {**asked, **more, "deadline": max(0.1, deadline - time.monotonic())})
                 self._admitted(stream, deadline)
             except (Gone, OSError):  # it ended, or made room for this version: the next one
                 stream.close()
+                if time.monotonic() > deadline:
+                    raise Unreachable(
+                        f"the line to `{self._host.name}` ends again and again", f"its log is `{found.log}`"
+                    ) from None
+                time.sleep(_PAUSE)  # a process that was killed takes a moment to be gone
                 continue
             except BaseException:
                 stream.close()
@@ -69,7 +74,6 @@ class Line:
             mark_contact(self._host.name)
             self._streams.append(stream)
             return stream
-        raise ColabRemoteError(f"the line to `{self._host.name}` ends again and again", f"its log is `{found.log}`")
 
     def _admitted(self, stream: socket.socket, deadline: float) -> None:
         """Wait until the line has lent what was asked for. Raises its error; Gone where it ended."""

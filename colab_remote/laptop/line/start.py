@@ -28,11 +28,11 @@ def start_line(host: str, found: Door) -> socket.socket:
         if stream:
             return stream
         code = process.poll()
-        if code:
+        if code and code > 0:
             raise _failed(host, found, f"ended with exit code {code}")
         if time.monotonic() > deadline:
             raise _failed(host, found, f"did not listen within {_PATIENCE:.0f} s")
-        if code == 0:  # it left to another one, which has ended since
+        if code is not None:  # it left to another one, which has ended since, or it was killed
             process = _launch(host)
         time.sleep(0.005)
 
