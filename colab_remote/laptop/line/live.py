@@ -78,6 +78,7 @@ class Live:
                 channel = self._idle.pop()
                 if not (channel.closed or channel.eof_received):
                     return channel
+                channel.close()
                 self._agents -= 1
             if self._agents >= _MOST:
                 tell(f"{_MOST} commands use `{self.connection.host.name}`; waiting for one to end")

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from typing import Any
 
@@ -154,7 +155,8 @@ class Line:
             return
         agent = asked["open"] == "agent"
         channel = live.agent(deadline, tell) if agent else live.connection.open_port_channel(int(asked["port"]))
-        send_line(client, {"ok": True})
+        with suppress(OSError):  # a client that is gone by now ends the stream as any other end does
+            send_line(client, {"ok": True})
         live.carry(channel, client, agent=agent)
 
     def _state(self) -> dict[str, Any]:
