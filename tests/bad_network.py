@@ -9,11 +9,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 
 CHUNK = 1 << 16
-# What is on its way: a deep queue would act as a buffer that no real line has.
-ON_THE_WAY = 64
+PACKET = 1 << 13  # where there is a rate: what is read at once is delivered at once
+# Bytes on their way: a deep queue would act as a buffer that no real line has.
+ON_THE_WAY = 1 << 22
 
 
 class BadNetwork:
@@ -26,6 +28,7 @@ class BadNetwork:
     def __init__(self, target: tuple[str, int], *, delay: float = 0.0, rate: float | None = None) -> None:
         self.target, self.delay, self.rate = target, delay, rate
         self.passed = 0
+        self._piece = PACKET if rate else CHUNK
         self.port = 0
         self._open: set[asyncio.StreamWriter] = set()
         self._admits = True
@@ -102,7 +105,7 @@ class BadNetwork:
             end.close()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(ON_THE_WAY)
+        way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(ON_THE_WAY // self._piece)
         await asyncio.gather(self._take(reader, way.put), self._deliver(way.get, writer))
 
     async def _take(self, reader: asyncio.StreamReader, put: Callable[[tuple[float, bytes]], Awaitable[None]]) -> None:
@@ -110,7 +113,7 @@ class BadNetwork:
         data = b"."
         while data:
             try:
-                data = await reader.read(CHUNK)
+                data = await reader.read(self._piece)
             except OSError:
                 data = b""
             now = time.monotonic()
@@ -131,4 +134,5 @@ class BadNetwork:
             except OSError:
                 continue
         if writer.can_write_eof() and not writer.is_closing():
-            writer.write_eof()
+            with suppress(OSError):  # it may have been cut in this moment
+                writer.write_eof()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sides import Host, Laptop, Runtime, started_sshd
@@ -26,12 +27,18 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def laptop(tmp_path: Path) -> Laptop:
-    """A fresh user's laptop."""
+def laptop(tmp_path: Path) -> Iterator[Laptop]:
+    """A fresh user's laptop. Its lines end with the test."""
     home = tmp_path / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COLAB_REMOTE_", "XDG_", "SSH_"))}
-    return Laptop(home, {**kept, "HOME": str(home)})
+    # Not below `tmp_path`, which bears the test's name: a socket's path has to be short.
+    with TemporaryDirectory(prefix="run-") as sockets:
+        found = Laptop(home, {**kept, "HOME": str(home), "XDG_RUNTIME_DIR": sockets})
+        try:
+            yield found
+        finally:
+            found.end_lines()
 
 
 @pytest.fixture

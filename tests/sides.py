@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+
+from colab_remote.both.processes import started
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 PATIENCE = 20.0  # seconds that anything local may take
@@ -32,6 +35,16 @@ class Runtime:
         """Let one more key in."""
         with self.authorized_keys.open("a") as file:
             file.write(public_line.strip() + "\n")
+
+
+class Started(subprocess.Popen[str]):
+    """A process that a `with` block ends, where Popen's own would wait for it."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        super().__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True)
@@ -56,10 +69,9 @@ class Laptop:
             timeout=60,
         )
 
-    @contextmanager
-    def started(self, *words: str, cwd: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-        """`colab-remote WORDS`, left to itself; ended with the `with` block."""
-        with subprocess.Popen(
+    def started(self, *words: str, cwd: Path | None = None) -> Started:
+        """`colab-remote WORDS`, left to itself; ended with a `with` block."""
+        return Started(
             [sys.executable, "-m", "colab_remote", *words],
             cwd=cwd or self.home,
             env=self.env,
@@ -67,17 +79,40 @@ class Laptop:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        )
 
     def public_line(self) -> str:
         """The laptop's public key, made by the command that every user runs first."""
         done = self("cell", "--embed")
         assert done.returncode == 0, done.stderr
         return (self.ours / "id_ed25519.pub").read_text("utf-8")
+
+    def lines(self) -> list[int]:
+        """The processes that are the lines of this laptop's hosts."""
+        found = []
+        for record in self._sockets.glob("*.json"):
+            with suppress(OSError):  # it may be ending
+                found.append(int(json.loads(record.read_text())["pid"]))
+        return [pid for pid in found if started(pid)]
+
+    def end_lines(self) -> None:
+        """End its lines as `disconnect` does, and see that they are gone."""
+        pids = self.lines()
+        for path in self._sockets.glob("*.sock"):
+            with socket.socket(socket.AF_UNIX) as line, suppress(OSError):
+                line.settimeout(PATIENCE)
+                line.connect(str(path))
+                line.sendall(b'{"open":"stop"}\n')
+                while line.recv(99):
+                    pass
+        deadline = time.monotonic() + PATIENCE
+        while any(map(started, pids)):
+            assert time.monotonic() < deadline, f"a line does not end: {pids}"
+            time.sleep(0.01)
+
+    @property
+    def _sockets(self) -> Path:
+        return Path(self.env["XDG_RUNTIME_DIR"]) / "colab-remote"
 
     @property
     def ours(self) -> Path:

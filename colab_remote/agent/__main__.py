@@ -11,8 +11,6 @@ from colab_remote.both.protocol import GREETING
 
 METHODS: dict[str, Method] = {**files.METHODS, **jobs.METHODS, **machine.METHODS, **outputs.METHODS, **setup.METHODS}
 
-_OF_SHELLS = ("BASH_ENV", "PROMPT_COMMAND")  # how `launch` gives login shells their PATH
-
 
 def main() -> None:
     """Serve until the laptop hangs up. Started from a folder that bears the bundle's hash."""
@@ -25,12 +23,7 @@ def main() -> None:
 
 
 def _take_environment() -> None:
-    """What `launch` saw, also under a foreign sshd that sets nothing; nothing of the connection that a job outlives.
-
-    With SSH_CLIENT set, Debian's bash reads ~/.bashrc before a `-c` command, and PATH is whatever that makes of it.
-    """
-    for name in [name for name in os.environ if name.startswith("SSH_") or name in _OF_SHELLS]:
-        del os.environ[name]
+    """What `launch` saw, also under a foreign sshd that sets nothing."""
     os.environ.update(machine.recorded_environment("environment"))
 
 

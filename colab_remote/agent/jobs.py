@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _SHAPES = {
     "exit.json": {"ended": _NUMBER},
 }
 _UNKNOWN = {"state": "lost"}  # its record went with its VM
+_OF_SHELLS = ("BASH_ENV", "PROMPT_COMMAND")  # how `launch` gives login shells their PATH
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from colab_remote.agent.runner import main; main(sys.argv[2])"
 
 
@@ -52,8 +53,18 @@ def start(call: Call) -> dict[str, Any]:
     write_json(folder / "job.json", {**record, "name": name, "asked": time.time(), "boot": boot_id()})
     # Behind a pipe Python holds back what it prints; whoever follows wants it now.
     granted = recorded_environment("job_environment")
-    _spawn(folder, {"PYTHONUNBUFFERED": "1", **os.environ, **granted, **asked["environment"]})
+    _spawn(folder, {"PYTHONUNBUFFERED": "1", **_lasting(os.environ), **granted, **asked["environment"]})
     return _begun(folder)
+
+
+def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` without what belongs to the connection, which a job outlives, and to shells.
+
+    With SSH_CLIENT set, Debian's bash reads ~/.bashrc before a `-c` command, and PATH is whatever that makes of it.
+    """
+    return {
+        name: value for name, value in environment.items() if not name.startswith("SSH_") and name not in _OF_SHELLS
+    }
 
 
 def jobs(call: Call) -> dict[str, Any]:

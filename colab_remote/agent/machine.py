@@ -42,6 +42,12 @@ def ping(call: Call) -> dict[str, Any]:
     return {}
 
 
+def sshd(call: Call) -> dict[str, Any]:
+    """The port of the sshd that this conversation came through, 0 where that does not say."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return {"port": int(words[3]) if len(words) == 4 else 0}
+
+
 def machine(call: Call) -> dict[str, Any]:
     """GPUs, memory, disk under `workdir`, uptime and load of the machine, and the Python that jobs get."""
     return {
@@ -66,4 +72,4 @@ def _can_be_set(name: str, value: object) -> bool:
     return isinstance(value, str) and name != "" and "=" not in name and "\0" not in name + value
 
 
-METHODS: dict[str, Method] = {"ping": ping, "machine": machine}
+METHODS: dict[str, Method] = {"ping": ping, "sshd": sshd, "machine": machine}

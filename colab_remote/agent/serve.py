@@ -21,6 +21,7 @@ from colab_remote.both.protocol import (
     read_frame,
 )
 
+_FULL_PACKET = 1 << 15
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -34,10 +35,12 @@ class Wire:
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
         self._buffer = bytearray()
+        self._waiting = bytearray()
 
     def read(self, count: int) -> bytes:
         """Up to `count` bytes, fewer only at the end of file."""
         while len(self._buffer) < count:
+            self.flush()
             piece = os.read(self._source, max(count - len(self._buffer), 1 << 16))
             if not piece:
                 break
@@ -52,10 +55,19 @@ class Wire:
 
     def ready(self, seconds: float) -> bool:
         """Whether bytes (or the end of file) are there within `seconds`."""
+        self.flush()
         return bool(self._buffer) or bool(select.select([self._source], [], [], seconds)[0])
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`. Raises Hangup."""
+        """Send all of `data`, at the latest when the laptop is listened to again. Raises Hangup."""
+        # sshd lets a second small packet wait until the first has arrived: a round trip for nothing.
+        self._waiting += data
+        if len(self._waiting) >= _FULL_PACKET:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits. Raises Hangup."""
+        data, self._waiting = self._waiting, bytearray()
         view = memoryview(data)
         try:
             while view:
@@ -93,6 +105,7 @@ class Call:
     def event(self, value: dict[str, Any]) -> None:
         """Tell the laptop something before the answer ends."""
         self._wire.write(pack_json(Kind.EVENT, self._request, value))
+        self._wire.flush()
 
     def cancelled(self, wait: float) -> bool:
         """Whether the laptop has cancelled this call or hung up, waiting up to `wait` seconds for it.

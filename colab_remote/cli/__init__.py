@@ -37,6 +37,7 @@ COMMANDS = {
     "new": ("project", "A project from a template, in a new or empty FOLDER."),
     "init": ("project", "Make a folder that is there a project: write its colab-remote.toml."),
     "sync": ("project", "Make a project and its folder on the runtime equal."),
+    "forward": ("ports", "Ports of the runtime on this laptop, until interrupted."),
     "proxy": ("proxy", "The way to a host's sshd, on stdin and stdout."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }

@@ -100,6 +100,8 @@ class Stage:
                 ticket = self.ask(*launch, "--authorized-key", str(key))["ticket"]
             yield ticket
         finally:
+            if (self.laptop / ".ssh" / "colab-remote" / "hosts" / "colab.json").exists():
+                self.type("disconnect", "colab")
             self.type("shutdown", "--state-dir", state)
 
     @contextmanager

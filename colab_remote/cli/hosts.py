@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from colab_remote.laptop.reach import reach
 from colab_remote.ticket import parse_ticket
 
 if TYPE_CHECKING:
+    from colab_remote.laptop.line.state import LineState
     from colab_remote.laptop.machine import Usage
     from colab_remote.laptop.survey import Sight
 
@@ -67,7 +69,7 @@ def list() -> None:
     if not hosts:
         output().say("no host is known here yet\n\nhint: run the cell that `colab-remote cell` prints, in Colab")
     sights = survey(hosts, output().timeout) if hosts else ()
-    rows = [("HOST", "STATE", "WHAT", "TUNNEL", "LAST CONTACT")] if sights else []
+    rows = [("HOST", "STATE", "WHAT", "TUNNEL", "LINE", "LAST CONTACT")] if sights else []
     output().report({"hosts": [_sight(sight) for sight in sights]}, columns([*rows, *map(_row, sights)]))
 
 
@@ -76,11 +78,14 @@ def list() -> None:
 @reports
 def status(host: str | None) -> None:
     """GPU, memory, disk, uptime and jobs of one host."""
+    from colab_remote.laptop.line.state import ask_line
     from colab_remote.laptop.machine import ask_machine
+    from colab_remote.laptop.meter import metered
 
     chosen = choose_host(host)
-    with reach(chosen, output().timeout) as connection:
+    with reach(chosen, output().timeout, output().say) as connection:
         machine = ask_machine(connection.open_agent(), chosen.ticket.workdir)
+    line, month = ask_line(chosen.name), metered(chosen.name)
     gpus = [("gpu", f"{gpu.name} · {gpu.load:.0%} · {_used(gpu.memory)}") for gpu in machine.gpus]
     rows = [
         ("host", f"{chosen.name} · {tunnel(chosen.ticket)} · {_away(machine.away)}"),
@@ -91,8 +96,12 @@ def status(host: str | None) -> None:
         ("uptime", duration(machine.uptime)),
         ("jobs", f"{machine.jobs} running"),
         ("python", f"{machine.python} · torch {machine.torch or 'not installed'}"),
+        ("line", _line(line) if line else "none: each command connects by itself"),
+        *([("", f"its log is {line.log}")] if line else []),
+        ("traffic", f"{amount(month.up)} up, {amount(month.down)} down over the line this month"),
     ]
-    output().report({"host": chosen.name, "machine": asdict(machine)}, columns(rows))
+    facts = {"line": asdict(line) if line else None, "month": asdict(month)}
+    output().report({"host": chosen.name, "machine": asdict(machine), **facts}, columns(rows))
 
 
 @click.command(cls=Trailing)
@@ -161,7 +170,8 @@ def _row(sight: Sight) -> Sequence[str]:
     state = f"up {duration(machine.uptime)}" if machine else sight.state
     jobs = f" · {machine.jobs} {'job' if machine.jobs == 1 else 'jobs'}" if machine and machine.jobs else ""
     what = f"{machine.kind if machine else sight.host.gpu}{jobs}"
-    return (sight.host.name, state, what or "-", tunnel(sight.host.ticket), when(sight.contact))
+    line = _round_trip(sight.line) if sight.line else "-"
+    return (sight.host.name, state, what or "-", tunnel(sight.host.ticket), line, when(sight.contact))
 
 
 def _sight(sight: Sight) -> dict[str, Any]:
@@ -173,7 +183,32 @@ def _sight(sight: Sight) -> dict[str, Any]:
         "tunnel": tunnel(host.ticket),
         "last_contact": sight.contact,
         "machine": asdict(sight.machine) if sight.machine else None,
+        "line": asdict(sight.line) if sight.line else None,
     }
+
+
+def _line(line: LineState) -> str:
+    """Since when, how far, how much, for whom."""
+    users = [_command(pid) for pid in line.users if pid != os.getpid()]
+    traffic = f"{amount(line.up)} up, {amount(line.down)} down"
+    return f"since {when(line.since)} · {_round_trip(line)} · {traffic} · used by {', '.join(users) or 'nobody else'}"
+
+
+def _round_trip(line: LineState) -> str:
+    return "no contact" if line.round_trip is None else _away(line.round_trip)
+
+
+def _command(pid: int) -> str:
+    """What a process of ours is doing: its command, which its arguments name."""
+    import psutil
+
+    from colab_remote.cli import COMMANDS
+
+    try:
+        words = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        words = []
+    return f"{next((word for word in words if word in COMMANDS), 'process')} ({pid})"
 
 
 def _used(usage: Usage) -> str:

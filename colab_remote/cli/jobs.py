@@ -75,7 +75,7 @@ def stop(job: str | None, grace: float) -> None:
     """
     chosen = _chosen(job)
     if not chosen.over:
-        with reach(load_host(chosen.host), output().timeout) as reached:
+        with reach(load_host(chosen.host), output().timeout, output().say) as reached:
             chosen = stop_job(reached.open_agent(), chosen, grace)
     if not chosen.over:
         raise ColabRemoteError(f"`{chosen.name}` does not end", "its processes may wait for a device; `jobs` shows it")
@@ -106,7 +106,7 @@ def _caught_up(job: Job) -> Job:
         output().say(f"`{job.host}` is not known here any more; this is what came home")
         return job
     try:
-        with reach(load_host(job.host), output().timeout) as reached:
+        with reach(load_host(job.host), output().timeout, output().say) as reached:
             return catch_up(reached.open_agent(), job)
     except Unreachable as error:
         output().say(f"{error.message}; this is what came home")

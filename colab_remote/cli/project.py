@@ -79,7 +79,7 @@ def sync(folder: Path, host_name: str | None, dry_run: bool, verbose: bool, pref
 
     project = require_project(folder)
     host = choose_host(host_name, remembered_host(project))
-    with reach(host, output().timeout) as connection, tells() as progress:
+    with reach(host, output().timeout, output().say) as connection, tells() as progress:
         report = synchronize(
             project,
             connection.open_agent(),

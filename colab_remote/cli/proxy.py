@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import click
 
 from colab_remote.cli.output import output
-from colab_remote.errors import Refused
+from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.laptop.connection import PATIENCE
+from colab_remote.laptop.conversation import Stream
+from colab_remote.laptop.dial import dial_address
 from colab_remote.laptop.stdio import carry_stdio
-
-_PATIENCE = 20.0  # seconds
 
 
 @click.command()
@@ -19,21 +22,32 @@ _PATIENCE = 20.0  # seconds
 def proxy(target: str) -> None:
     """The way to a host's sshd, on stdin and stdout.
 
-    A `ProxyCommand` for hosts that ssh cannot dial by itself: `wss://NAME`, or a host that is known here.
+    For a `ProxyCommand`. HOST goes over the host's line, so that ssh shares the one connection that a door may allow;
+    `wss://NAME` is dialled.
     """
-    from colab_remote.laptop.dial import dial_address
+    if "://" in target:
+        carry_stdio(dial_address(*_address(target), output().timeout or PATIENCE))
+        return
+    with _over_the_line(target) as stream:
+        carry_stdio(stream)
 
-    stream = dial_address(*_address(target), output().timeout or _PATIENCE)
-    carry_stdio(stream)
+
+@contextmanager
+def _over_the_line(name: str) -> Iterator[Stream]:
+    from colab_remote.laptop.hosts import load_host
+    from colab_remote.laptop.reach import reach
+
+    with reach(load_host(name), output().timeout) as reached:
+        agent = reached.open_agent()
+        port = int(agent.ask("sshd").result["port"])
+        agent.close()
+        if not port:
+            raise ColabRemoteError(f"`{name}` does not say where its sshd listens", "connect without `proxy`")
+        yield reached.open_port(port)
 
 
 def _address(target: str) -> tuple[str, str, int | None]:
     """Scheme, host and port. Raises Refused."""
-    if "://" not in target:
-        from colab_remote.laptop.hosts import load_host
-
-        ticket = load_host(target).ticket
-        return ticket.scheme, ticket.host, ticket.port
     try:
         parts = urlsplit(target)
         address = parts.scheme, parts.hostname or "", parts.port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from colab_remote.errors import Refused, Unreachable, WrongRuntime
 from colab_remote.laptop import ssh_config
 from colab_remote.laptop.hosts import Host, all_hosts, check_name, forget_host, host_names, load_host, save_host
+from colab_remote.laptop.line.start import stop_line
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import ours
 from colab_remote.ticket import Ticket
@@ -40,9 +42,11 @@ def connect(
 
 
 def disconnect(name: str) -> None:
-    """Forget a host: its record, its pinned key, its block; with the last one our line in the user's config."""
+    """Forget a host: its line, record, pinned key and block; with the last one our `Include` in the user's config."""
     if name not in host_names():
         load_host(name)
+    if sys.platform != "win32":
+        stop_line(name)
     forget_host(name)
     hosts = all_hosts()
     ssh_config.write_config(hosts)

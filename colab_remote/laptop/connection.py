@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 from colab_remote.errors import ColabRemoteError, Refused, Unreachable, WrongRuntime
 from colab_remote.laptop.bundle import MARK, Bundle, bundle
 from colab_remote.laptop.conversation import Conversation, Stream
-from colab_remote.laptop.dial import GONE, dial
+from colab_remote.laptop.dial import GONE, Dialled, dial
+from colab_remote.laptop.forward import join
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.keys import read_key
 from colab_remote.ticket import fingerprint
@@ -25,54 +29,142 @@ _CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "a
 _REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the default stalls every 512 MB
 _PROBE = 15.0  # seconds between two questions whether the far end is there
 _PROBE_PATIENCE = 60.0  # seconds for an answer, which may wait behind a window full of data on a slow line
+_LOOK_UP = 5.0  # seconds between two looks of an idle connection whether it was closed; a tenth costs CPU
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 
 
 class Connection:
     """An open connection: the same interface as a line's, see `reach`."""
 
-    def __init__(self, transport: paramiko.Transport, host: Host, timeout: float) -> None:
-        self._transport, self._host, self._timeout = transport, host, timeout
-        threading.Thread(target=_probe, args=(transport,), daemon=True).start()
+    def __init__(self, transport: paramiko.Transport, stream: Counted, host: Host, timeout: float) -> None:
+        self.host = host
+        self._transport, self._stream, self._timeout = transport, stream, timeout
+        self._arrivals: dict[int, Callable[[paramiko.Channel], None]] = {}
+        self._asking = threading.Lock()
+        self.quickest = 0.0  # seconds of the quickest round trip that opened a channel, 0 before the first
 
     def open_agent(self) -> Conversation:
         """A conversation with a new agent, sent there first where this version is not there yet."""
+        return Conversation(self.open_session(), self.host.name)
+
+    def open_session(self) -> paramiko.Channel:
+        """The channel of a new agent that has greeted."""
         import paramiko
 
-        channel = self._channel("session", None, f"`{self._host.name}`")
+        channel = self._channel("session", None, f"`{self.host.name}`")
         channel.settimeout(self._timeout)
         try:
             channel.exec_command(bundle().command())
-            _greeted(channel, bundle(), self._host.name)
+            _greeted(channel, bundle(), self.host.name)
         except TimeoutError:
-            raise Unreachable(f"`{self._host.name}` let us in, but its agent did not start in time", GONE) from None
+            raise Unreachable(f"`{self.host.name}` let us in, but its agent did not start in time", GONE) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise _lost(self._host, error) from None
+            raise _lost(self.host, error) from None
         channel.settimeout(None)
-        return Conversation(channel, self._host.name)
+        return channel
 
     def open_port(self, port: int) -> Stream:
         """A stream to `port` on the runtime's own loopback. Raises Unreachable where nobody listens."""
-        return self._channel("direct-tcpip", ("127.0.0.1", port), f"port {port} of `{self._host.name}`")
+        return self.open_port_channel(port)
+
+    def open_port_channel(self, port: int) -> paramiko.Channel:
+        """The channel of such a stream."""
+        return self._channel("direct-tcpip", ("127.0.0.1", port), f"port {port} of `{self.host.name}`")
+
+    def reverse(self, port: int, local: int) -> Stream:
+        """Lead what connects to `port` on the runtime to `local` here, until the stream that comes back is closed.
+
+        Its end of file says that this has ended by itself. Raises Refused where the port cannot be had.
+        """
+        ours, theirs = socket.socketpair()
+        self.listen(port, lambda channel: _lead(channel, local))
+        threading.Thread(target=self._unlisten_after, args=(port, theirs), daemon=True).start()
+        threading.Thread(target=self._end_with_us, args=(theirs,), daemon=True).start()
+        return ours
+
+    def listen(self, port: int, arrived: Callable[[paramiko.Channel], None]) -> None:
+        """Have each connection to `port` on the runtime's own loopback handed to `arrived`, in a thread of its own."""
+        import paramiko
+
+        try:
+            with self._asking:
+                self._transport.request_port_forward("127.0.0.1", port, self._incoming)
+        except paramiko.SSHException:
+            raise Refused(
+                f"port {port} of `{self.host.name}` cannot be listened on",
+                "something may use it there, or its sshd does not allow forwarding",
+            ) from None
+        self._arrivals[port] = arrived
+
+    def unlisten(self, port: int) -> None:
+        """Listen there no longer."""
+        self._arrivals.pop(port, None)
+        with suppress(Exception), self._asking:
+            self._transport.global_request("cancel-tcpip-forward", ("127.0.0.1", port))
+
+    def _incoming(self, channel: paramiko.Channel, origin: tuple[str, int], server: tuple[str, int]) -> None:
+        arrived = self._arrivals.get(server[1], lambda channel: channel.close())
+        threading.Thread(target=arrived, args=(channel,), daemon=True).start()
+
+    def _unlisten_after(self, port: int, stream: socket.socket) -> None:
+        with suppress(OSError):
+            stream.recv(1)
+        self.unlisten(port)
+
+    def _end_with_us(self, stream: socket.socket) -> None:
+        self.wait()
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
 
     def host_key(self) -> tuple[str, str]:
         """Type and base64 of the host key, which is the pinned one."""
         key = self._transport.get_remote_server_key()
         return key.get_name(), key.get_base64()
 
+    @property
+    def alive(self) -> bool:
+        """Whether nothing has ended it yet; a far end that went without a word is found by `probe` only."""
+        return bool(self._transport.is_active())
+
+    def wait(self) -> None:
+        """Return when it has ended."""
+        self._transport.join()
+
+    @property
+    def passed(self) -> tuple[int, int]:
+        """Bytes that went up and came down, with all that SSH adds."""
+        return self._stream.up, self._stream.down
+
+    def probe(self, patience: float) -> float:
+        """Ask whether the far end is there: seconds until it said so. It is hung up on after `patience` seconds."""
+        hang_up = threading.Timer(patience, self.close)
+        hang_up.daemon = True
+        hang_up.start()
+        started = time.monotonic()
+        with self._asking, suppress(Exception):
+            # Refused by most servers, but answered by all; paramiko's own keep-alive asks for no answer.
+            self._transport.global_request("keepalive@openssh.com", wait=True)
+        hang_up.cancel()
+        return time.monotonic() - started
+
     def close(self) -> None:
         """End it and everything on it."""
+        with suppress(OSError):  # wakes its reader, which else looks up once in a while
+            self._stream.shutdown(socket.SHUT_RDWR)
         self._transport.close()
 
     def _channel(self, kind: str, target: tuple[str, int] | None, what: str) -> paramiko.Channel:
         import paramiko
 
+        started = time.monotonic()
         try:
-            return self._transport.open_channel(kind, target, ("127.0.0.1", 0), timeout=self._timeout)
+            channel = self._transport.open_channel(kind, target, ("127.0.0.1", 0), timeout=self._timeout)
+            self.quickest = min(self.quickest or math.inf, time.monotonic() - started)
+            return channel
         except paramiko.ChannelException as error:
             raise Unreachable(f"{what} refused to be opened: {error.text}") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise _lost(self._host, error) from None
+            raise _lost(self.host, error) from None
 
 
 def open_connection(host: Host, timeout: float | None = None) -> Connection:
@@ -80,32 +172,70 @@ def open_connection(host: Host, timeout: float | None = None) -> Connection:
 
     Raises Unreachable; WrongRuntime for another host key; Refused for a key of ours that cannot be used.
     """
-    import paramiko
+    connection = log_in(host, timeout or PATIENCE)
+    threading.Thread(target=_watch, args=(connection,), daemon=True).start()
+    return connection
+
+
+def log_in(host: Host, timeout: float, window: int = _WINDOW) -> Connection:
+    """A connection that nobody probes yet; `window` is what each of its channels takes in advance, in bytes."""
+    deadline = time.monotonic() + timeout
+    stream = Counted(dial(host.ticket, timeout))
+    import paramiko  # a line's first command has it imported while the network is asked
 
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
-    deadline = time.monotonic() + (timeout or PATIENCE)
-    key = _load_key(host)
-    stream = dial(host.ticket, timeout or PATIENCE)
-    transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=_WINDOW)
+    try:
+        key = _load_key(host)
+    except BaseException:
+        stream.close()
+        raise
+    transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=window)
     try:
         _negotiate(transport, host, deadline)
         _log_in(transport, host, key)
     except BaseException:
         transport.close()
         raise
-    return Connection(transport, host, timeout or PATIENCE)
+    stream.settimeout(_LOOK_UP)
+    return Connection(transport, stream, host, timeout)
 
 
-def _probe(transport: paramiko.Transport) -> None:
+class Counted:
+    """A socket that counts its bytes."""
+
+    def __init__(self, stream: Dialled) -> None:
+        self._stream = stream
+        self.up = self.down = 0
+
+    def send(self, data: bytes) -> int:
+        """Send some of `data`, as a socket does."""
+        sent = self._stream.send(data)
+        self.up += sent
+        return sent
+
+    def recv(self, count: int) -> bytes:
+        """Up to `count` bytes."""
+        data = self._stream.recv(count)
+        self.down += len(data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _lead(channel: paramiko.Channel, local: int) -> None:
+    """Join an arrival with whoever listens at the port `local` here; nobody there hangs up on it."""
+    try:
+        join(channel, socket.create_connection(("127.0.0.1", local)))
+    except OSError:
+        channel.close()
+
+
+def _watch(connection: Connection) -> None:
     """Close a connection whose far end has gone without a word: reads on it end, where they would wait for ever."""
-    while transport.is_active():
+    while connection.alive:
         time.sleep(_PROBE)
-        hang_up = threading.Timer(_PROBE_PATIENCE, transport.close)
-        hang_up.daemon = True
-        hang_up.start()
-        # Refused by most servers, but answered by all; paramiko's own keep-alive asks for no answer.
-        transport.global_request("keepalive@openssh.com", wait=True)
-        hang_up.cancel()
+        connection.probe(_PROBE_PATIENCE)
 
 
 def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> None:

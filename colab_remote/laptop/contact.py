@@ -34,7 +34,7 @@ class Contact:
             if self._ended.is_set():
                 raise ContactLost(f"contact with `{self.host.name}` was ended here")
             if self._reach is None:
-                self._reach = self._held.enter_context(reach(self.host, self._timeout))
+                self._reach = self._held.enter_context(reach(self.host, self._timeout, self._say))
             try:
                 return self._reach.open_agent()
             except Unreachable:

@@ -34,7 +34,7 @@ class Stream(Protocol):
         """Send all of `data`."""
 
     def shutdown(self, how: int, /) -> None:
-        """Send no more, or take no more, as a socket does."""
+        """End one direction, or both: `socket.SHUT_WR` and its like."""
 
     def close(self) -> None:
         """End it."""
@@ -71,6 +71,11 @@ class Exchange:
             elif frame.kind is Kind.ERROR:
                 raise _error(frame.json())
 
+    def whole(self) -> Reply:
+        """Wait for all of it."""
+        data = b"".join(piece for piece in self if isinstance(piece, bytes))
+        return Reply(self.result, data)
+
     def cancel(self) -> None:
         """Ask the agent to end this answer early; it still ends with END."""
         self._conversation.send(pack(Kind.CANCEL, self._request))
@@ -86,9 +91,7 @@ class Conversation:
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
         """Call, and wait for the whole answer."""
-        exchange = self.start(method, body, **arguments)
-        data = b"".join(piece for piece in exchange if isinstance(piece, bytes))
-        return Reply(exchange.result, data)
+        return self.start(method, body, **arguments).whole()
 
     def start(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Exchange:
         """Call, with `body` as the DATA after it where the method takes one; several may be under way."""

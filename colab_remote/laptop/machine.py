@@ -59,8 +59,9 @@ def ask_machine(agent: Conversation, workdir: str) -> Machine:
     started = time.monotonic()
     agent.ask("ping")
     away = time.monotonic() - started
-    said = agent.ask("machine", workdir=workdir).result
-    jobs = agent.ask("job_list").result["jobs"]
+    asked = agent.start("machine", workdir=workdir), agent.start("job_list")
+    said, listed = (exchange.whole().result for exchange in asked)
+    jobs = listed["jobs"]
     try:
         return _machine(said, sum(job["state"] not in OVER for job in jobs), away)
     except (KeyError, TypeError, ValueError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,19 +21,39 @@ class Reach(Protocol):
     def open_port(self, port: int) -> Stream:
         """A stream to a port on the runtime's loopback."""
 
+    def reverse(self, port: int, local: int) -> Stream:
+        """Lead what connects to `port` there to `local` here, as long as this stream is open."""
+
     def close(self) -> None:
         """Let go of the connection."""
 
 
 @contextmanager
-def reach(host: Host, timeout: float | None = None) -> Iterator[Reach]:
-    """The host's connection, within `timeout` seconds. Raises Unreachable, WrongRuntime, Refused."""
+def reach(host: Host, timeout: float | None = None, say: Callable[[str], None] = lambda text: None) -> Iterator[Reach]:
+    """The host's line, started where there is none; `timeout` seconds for the way there, `say` is told of a wait.
+
+    Where the user wants no line it is a connection of this process. Raises Unreachable, WrongRuntime, Refused.
+    """
+    found = _line(host, timeout, say) or _connection(host, timeout)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reach | None:
+    # Windows has no line yet: its sockets have no path that only their owner can reach.
+    if sys.platform == "win32" or os.environ.get("COLAB_REMOTE_LINE") == "0":
+        return None
+    from colab_remote.laptop.line.client import Line, is_wanted
+
+    return Line(host, timeout, say) if is_wanted(host.name) else None
+
+
+def _connection(host: Host, timeout: float | None) -> Reach:
     # paramiko takes longer to import than most commands to run.
     from colab_remote.laptop.connection import open_connection
 
     connection = open_connection(host, timeout)
-    try:
-        mark_contact(host.name)
-        yield connection
-    finally:
-        connection.close()
+    mark_contact(host.name)
+    return connection

@@ -10,6 +10,7 @@ from typing import Literal
 
 from colab_remote.errors import ColabRemoteError, Unreachable, WrongRuntime
 from colab_remote.laptop.hosts import Host, last_contact
+from colab_remote.laptop.line.state import LineState, ask_line
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.reach import reach
 
@@ -18,12 +19,13 @@ PATIENCE = 5.0  # seconds; a list must not wait for the dead
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A host: whether it answers ("up", "gone", "another runtime", "trouble"), then what it is, and since when not."""
+    """A host: whether it answers, then what it is and how its line is; and when it last answered."""
 
     host: Host
     state: Literal["up", "gone", "another runtime", "trouble"]
     machine: Machine | None
     contact: float
+    line: LineState | None = None
 
 
 def survey(hosts: Sequence[Host], timeout: float | None = None) -> list[Sight]:
@@ -36,7 +38,7 @@ def _look(host: Host, timeout: float) -> Sight:
     try:
         with reach(host, timeout) as connection, closing(connection.open_agent()) as agent:
             machine = ask_machine(agent, host.ticket.workdir)
-            return Sight(host, "up", machine, last_contact(host.name))
+            return Sight(host, "up", machine, last_contact(host.name), ask_line(host.name))
     except Unreachable:
         return Sight(host, "gone", None, last_contact(host.name))
     except WrongRuntime:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from http import HTTPStatus
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
@@ -26,26 +27,24 @@ class Bridge:
 
     def __init__(self, host: str, port: int) -> None:
         self._sshd = host, port
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._up: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
-        self.port: int = next(iter(self._server.sockets)).getsockname()[1]
+        self._loop, self._ended, self.port = self._up.result()
 
     def alive(self) -> bool:
         """Whether it still takes connections."""
-        return self._thread.is_alive() and self._server.is_serving()
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """End it, and every connection."""
-        self._server.close()
-        asyncio.run_coroutine_threadsafe(self._server.wait_closed(), self._loop).result(_PING)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
-    async def _serve(self) -> Server:
+    async def _serve(self) -> None:
+        ended = asyncio.Event()
         # SSH is dense already: deflate would cost nine tenths of the speed and save nothing.
-        return await serve(
+        async with serve(
             self._join,
             "127.0.0.1",
             0,
@@ -56,7 +55,10 @@ class Bridge:
             ping_timeout=_PING,
             close_timeout=1,
             server_header=None,
-        )
+        ) as server:
+            port: int = next(iter(server.sockets)).getsockname()[1]
+            self._up.set_result((asyncio.get_running_loop(), ended, port))
+            await ended.wait()
 
     async def _join(self, outside: ServerConnection) -> None:
         try:

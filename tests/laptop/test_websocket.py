@@ -51,9 +51,9 @@ def answering(code: int, body: str = "", context: ssl.SSLContext | None = None, 
         server.shutdown()
 
 
-def connected(laptop: Laptop, port: int, scheme: str = "ws") -> subprocess.CompletedProcess[str]:
+def connected(laptop: Laptop, port: int, scheme: str = "ws", timeout: str = "20") -> subprocess.CompletedProcess[str]:
     ticket = f"{scheme}://root@127.0.0.1:{port}/content#{FINGERPRINT}"
-    return laptop("--timeout", "5", "connect", ticket, "--open", "none")
+    return laptop("--timeout", timeout, "connect", ticket, "--open", "none")
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_something_that_speaks_no_http_is_named(laptop: Laptop, host: Host) -> N
 
 def test_somebody_who_never_answers_is_given_up(laptop: Laptop) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        done = connected(laptop, silent.getsockname()[1])
+        done = connected(laptop, silent.getsockname()[1], timeout="3")
     assert done.returncode == 4
-    assert "did not answer within 5 s" in done.stderr
+    assert "did not answer within 3 s" in done.stderr
 
 
 def test_nobody_there(laptop: Laptop) -> None:

@@ -1,0 +1,164 @@
+"""Where a host's line is found, and the lines of JSON that ask it for a stream."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colab_remote.errors import (
+    ColabRemoteError,
+    Conflicts,
+    ContactLost,
+    NotStarted,
+    ProviderRefused,
+    Refused,
+    Unreachable,
+    WrongRuntime,
+)
+from colab_remote.laptop.places import ours, records
+
+FORMAT = 1  # of what is said through the socket
+_LONGEST = 100  # bytes of a socket's path, which systems hold in 104 or 108
+_LONGEST_LINE = 1 << 16
+_ERRORS: dict[str, type[ColabRemoteError]] = {
+    kind.code: kind
+    for kind in (
+        ColabRemoteError,
+        Refused,
+        Conflicts,
+        Unreachable,
+        WrongRuntime,
+        ProviderRefused,
+        NotStarted,
+        ContactLost,
+    )
+}
+
+
+class Gone(Exception):
+    """The line ended before it had answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A host's line: its socket, the lock that it holds for life, the record of its process, its log."""
+
+    host: str
+    stem: str
+
+    @property
+    def socket(self) -> Path:
+        """The socket's path, short enough for every system."""
+        return Path(f"{self.stem}.sock")
+
+    @property
+    def lock(self) -> Path:
+        """The file that is locked as long as the line lives."""
+        return Path(f"{self.stem}.lock")
+
+    @property
+    def record(self) -> Path:
+        """Which process it is, in JSON."""
+        return Path(f"{self.stem}.json")
+
+    @property
+    def log(self) -> Path:
+        """What happened to it."""
+        return records() / "log" / self.host
+
+
+def door(host: str) -> Door:
+    """Where the line of `host` is found by everybody who uses the same configuration. Raises Refused."""
+    name = hashlib.blake2b(f"{ours()}\0{host}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return Door(host, f"{_run_folder()}/{name}")
+
+
+def installed() -> str:
+    """What tells this installation from any other: a line and the commands that use it are of one."""
+    root = Path(__file__).parents[2]
+    digest = hashlib.blake2b(f"{root}\0{sys.version}".encode("utf-8", "surrogateescape"), digest_size=8)
+    for folder in ("", "agent", "both", "laptop", "laptop/line", "laptop/sync"):
+        with os.scandir(root / folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.endswith(".py"):
+                    facts = entry.stat()
+                    digest.update(f"{folder}/{entry.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def local_socket() -> socket.socket:
+    """A socket that listens on a path, or connects to one."""
+    if sys.platform == "win32":  # there commands connect by themselves, see `reach`
+        raise NotImplementedError
+    return socket.socket(socket.AF_UNIX)
+
+
+def send_line(stream: socket.socket, value: dict[str, Any]) -> None:
+    """Send one JSON line."""
+    stream.sendall(json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n")
+
+
+def read_line(stream: socket.socket) -> dict[str, Any]:
+    """The next JSON line, and not a byte of what follows it. Raises Gone, ValueError, OSError."""
+    line = b""
+    while True:
+        seen = stream.recv(4096, socket.MSG_PEEK)
+        if not seen:
+            raise Gone
+        end = seen.find(b"\n") + 1
+        line += stream.recv(end or len(seen))
+        if end:
+            break
+        if len(line) > _LONGEST_LINE:
+            raise ValueError("a line without end")
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def facts_of(error: ColabRemoteError) -> dict[str, Any]:
+    """An error as a line says it."""
+    return {"error": error.code, "message": error.message, "hint": error.hint}
+
+
+def error_of(said: dict[str, Any]) -> ColabRemoteError:
+    """The error that a line said."""
+    kind = _ERRORS.get(str(said.get("error")), ColabRemoteError)
+    return kind(str(said.get("message")), str(said.get("hint", "")))
+
+
+def _run_folder() -> Path:
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    shared = f"colab-remote-{_user()}"
+    choices = [Path(given) / "colab-remote"] if given else []
+    choices += [Path(tempfile.gettempdir()) / shared, Path("/tmp") / shared]
+    fits = (choice for choice in choices if len(os.fsencode(choice)) + len("/0123456789abcdef.sock") <= _LONGEST)
+    folder = next(fits)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        facts = folder.lstat()
+    except OSError as error:
+        raise _refused(f"`{folder}` cannot be used: {error.strerror}") from None
+    # Under a temporary folder, anybody could have been there first.
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != _user() or facts.st_mode & 0o077:
+        raise _refused(f"`{folder}` is not a folder of yours alone")
+    return folder
+
+
+def _refused(message: str) -> Refused:
+    return Refused(message, "XDG_RUNTIME_DIR names another place for sockets, COLAB_REMOTE_LINE=0 does without")
+
+
+def _user() -> int:
+    if sys.platform == "win32":
+        raise NotImplementedError
+    return os.geteuid()

@@ -1,0 +1,39 @@
+"""The user's own `config.toml`."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+from colab_remote.errors import Refused
+
+IDLE = 600.0  # seconds that a line stays without use, unless `[line] idle` says otherwise
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def settings_file() -> Path:
+    """Where it is, whether there is one or not."""
+    from platformdirs import user_config_path
+
+    moved = os.environ.get("COLAB_REMOTE_HOME")
+    folder = Path(moved).absolute() if moved else user_config_path("colab-remote", appauthor=False)
+    return folder / "config.toml"
+
+
+def line_idle() -> float:
+    """Seconds that a line stays without use, 0 for no line at all. Raises Refused for what is no duration."""
+    path = settings_file()
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return IDLE
+    except (OSError, ValueError) as error:
+        raise Refused(f"`{path}` cannot be read: {error}") from None
+    line = settings.get("line", {})
+    said = line.get("idle", IDLE) if isinstance(line, dict) else line
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([smh]?)", str(said))
+    if found is None:
+        raise Refused(f"`{path}`: `[line] idle` is a duration, not `{said}`", 'write it as "10m", "90s", "1h" or 0')
+    return float(found[1]) * _UNITS[found[2]]

@@ -1,0 +1,71 @@
+"""Credit steered by delay, on a simulated line: quick beside bulk, and fast all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from colab_remote.laptop.line.flow import CAP, FLOOR, HELD, START, TARGET, Flow, window
+
+
+def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> list[float]:
+    """Round trips during a bulk transfer over a line of `speed` bytes a second whose sender fills the credit."""
+    found = []
+    flow.idle(round_trip)
+    for _ in range(probes):
+        taken = max(round_trip, flow.credit / speed)
+        flow.busy(taken, min(flow.credit, int(speed * taken)))
+        found.append(taken)
+    return found
+
+
+@pytest.mark.parametrize("megabits", [20, 100, 1000])
+@pytest.mark.parametrize("round_trip", [0.001, 0.05, 0.1, 0.3])
+def test_bulk_adds_little_delay_and_uses_the_line(round_trip: float, megabits: int) -> None:
+    flow, speed = Flow(), megabits * 125_000
+    delays = sorted(taken - round_trip for taken in transfer(flow, round_trip, speed))
+    assert delays[int(len(delays) * 0.95)] < 0.05
+    full = min(speed, CAP / round_trip)
+    assert flow.credit / max(round_trip, flow.credit / speed) > 0.9 * full
+
+
+def test_credit_stays_between_its_bounds() -> None:
+    flow = Flow()
+    transfer(flow, 0.05, 1000)
+    assert flow.credit == FLOOR
+    flow = Flow()
+    transfer(flow, 0.3, 1e12)
+    assert flow.credit == CAP
+
+
+def test_credit_that_nobody_uses_does_not_grow() -> None:
+    flow = Flow()
+    flow.idle(0.05)
+    for _ in range(100):
+        assert not flow.busy(0.05, 1000)
+    assert flow.credit == START
+
+
+def test_each_transfer_begins_anew() -> None:
+    flow = Flow()
+    transfer(flow, 0.1, 1e9)
+    flow.idle(0.1)
+    assert flow.credit == START
+
+
+def test_a_route_that_has_become_longer_is_learnt() -> None:
+    flow = Flow()
+    flow.idle(0.01)
+    for _ in range(60):
+        flow.idle(0.2)
+    assert flow.base == pytest.approx(0.2)
+
+
+def test_readers_share_and_those_who_do_not_read_take_no_more_than_there_is() -> None:
+    assert window(CAP, 1, 0) == CAP
+    assert window(CAP, 4, 0) == CAP // 4
+    held = 0
+    for _ in range(10):
+        held += window(CAP, 1, held)
+    assert held <= HELD + 10 * FLOOR
+    assert window(CAP, 1, HELD) == FLOOR
+    assert TARGET < 0.05

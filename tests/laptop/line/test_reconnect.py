@@ -1,0 +1,148 @@
+"""Contact that is lost comes back by itself, or is given up in time and with a reason."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from bad_network import BadNetwork
+from sides import PATIENCE, Laptop, Runtime, started_sshd
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def log(laptop: Laptop) -> str:
+    return (laptop.home / ".local" / "state" / "colab-remote" / "log" / "colab").read_text()
+
+
+def through(runtime: Runtime, port: int) -> str:
+    return runtime.ticket.replace(f":{runtime.port}/", f":{port}/")
+
+
+@pytest.fixture
+def network(runtime: Runtime, laptop: Laptop) -> Iterator[BadNetwork]:
+    """The way from the laptop to `colab`, with a warm line on it."""
+    runtime.admit(laptop.public_line())
+    with BadNetwork(("127.0.0.1", runtime.port)) as network:
+        assert laptop("connect", through(runtime, network.port), "--open", "none").returncode == 0
+        assert laptop("jobs").returncode == 0
+        yield network
+
+
+def test_a_cut_line_is_back_before_anybody_asks(laptop: Laptop, network: BadNetwork) -> None:
+    network.cut()
+    until(lambda: log(laptop).count("connected to") == 2, "no contact again")
+    assert "contact was lost" in log(laptop)
+    assert laptop("jobs").returncode == 0
+    assert len(laptop.lines()) == 1
+
+
+def test_a_command_asks_at_once(laptop: Laptop, network: BadNetwork) -> None:
+    for _ in range(3):
+        network.cut()
+        done = laptop("status")
+        # The line may learn of the cut only by this command's own request.
+        assert done.returncode == 0 or "contact with `colab` was lost" in done.stderr
+    assert laptop("status").returncode == 0
+
+
+def test_a_job_is_followed_across_cuts(laptop: Laptop, network: BadNetwork) -> None:
+    following = laptop.started("run", "--", "for i in 1 2 3 4; do echo $i; sleep 0.5; done")
+    assert following.stdout
+    assert following.stdout.readline() == "1\n"
+    network.cut()
+    assert following.stdout.readline() == "2\n"
+    network.cut()
+    rest, errors = following.communicate(timeout=PATIENCE)
+    assert (following.returncode, rest) == (0, "3\n4\n"), errors
+    assert len(laptop.lines()) == 1
+
+
+def test_a_command_that_waits_says_for_what_and_gives_up(laptop: Laptop, network: BadNetwork) -> None:
+    network.down()
+    until(lambda: "contact was lost" in log(laptop), "not noticed")
+    done = laptop("--timeout", "2.5", "status")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert re.match(r"waiting  .*hung up; trying again\nerror: ", done.stderr), done.stderr
+    assert "\n\nhint: " in done.stderr
+
+
+def test_a_command_that_waits_goes_on_when_contact_is_back(laptop: Laptop, network: BadNetwork) -> None:
+    network.down()
+    until(lambda: "contact was lost" in log(laptop), "not noticed")
+    command = laptop.started("status")
+    assert command.stderr
+    assert command.stderr.readline().startswith("waiting  ")
+    network.up()
+    said, errors = command.communicate(timeout=PATIENCE)
+    assert command.returncode == 0, errors
+    assert said.startswith("host ")
+
+
+def test_a_silent_line_is_noticed_by_who_borrows_it(laptop: Laptop, network: BadNetwork) -> None:
+    time.sleep(5.2)  # later than that nothing was heard a moment ago
+    network.freeze()
+    done = laptop("status")
+    network.cut()
+    network.thaw()
+    assert done.returncode == 4
+    assert "contact with `colab` was lost" in done.stderr
+    assert laptop("status").returncode == 0
+
+
+def test_a_line_that_slept_finds_the_cut_when_it_wakes(laptop: Laptop, network: BadNetwork) -> None:
+    (pid,) = laptop.lines()
+    os.kill(pid, signal.SIGSTOP)
+    network.cut()
+    time.sleep(0.2)
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: log(laptop).count("connected to") == 2, "no contact again")
+
+
+def test_a_new_address_is_taken_at_once(laptop: Laptop, network: BadNetwork, runtime: Runtime) -> None:
+    with BadNetwork(("127.0.0.1", runtime.port)) as other:
+        done = laptop("connect", through(runtime, other.port), "--open", "none", "--replace")
+        assert done.returncode == 0, done.stderr
+        passed, before = network.passed, other.passed
+        assert laptop("jobs").returncode == 0
+        assert other.passed > before
+        assert network.passed - passed < 1000, "only the old connection's end"
+        assert len(laptop.lines()) == 1
+
+
+def test_another_runtime_at_the_address_is_refused_at_reconnection(laptop: Laptop, tmp_path: Path) -> None:
+    with BadNetwork(("127.0.0.1", 1)) as network:
+        with started_sshd(tmp_path / "first") as runtime:
+            runtime.admit(laptop.public_line())
+            network.target = ("127.0.0.1", runtime.port)
+            assert laptop("connect", through(runtime, network.port), "--open", "none").returncode == 0
+            assert laptop("jobs").returncode == 0
+        with started_sshd(tmp_path / "other") as other:
+            other.admit(laptop.public_line())
+            network.target = ("127.0.0.1", other.port)
+            network.cut()
+            until(lambda: "another host key" in log(laptop), "not refused")
+            done = laptop("status")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "  pinned   SHA256:" in done.stderr
+
+
+def test_idle_it_costs_next_to_nothing(laptop: Laptop, network: BadNetwork) -> None:
+    (pid,) = laptop.lines()
+    time.sleep(1)  # agents are made ready
+    line = psutil.Process(pid)
+    passed, used = network.passed, sum(line.cpu_times()[:2])
+    time.sleep(3)
+    assert network.passed - passed < 500
+    assert sum(line.cpu_times()[:2]) - used < 0.05
