@@ -18,6 +18,7 @@ from data.order import epoch_order
 from journal import Journal, Progress
 from metrics import Meter
 from run.checkpoint import Checkpoints
+from run.speed import in_precision
 from run.training import Training
 
 
@@ -100,10 +101,12 @@ class Loop:
     def _step(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
         training, parts = self.training, self.training.parts
         parts.optimizer.zero_grad(set_to_none=True)
-        scores = parts.model(pixels)
-        loss = parts.loss(scores, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        parts.optimizer.step()
+        with in_precision(parts.device, parts.precision):
+            scores = parts.forward(pixels)
+            loss = parts.loss(scores, labels)
+        parts.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        parts.scaler.step(parts.optimizer)
+        parts.scaler.update()
         training.meter.add(loss, scores, labels)
         training.step += 1
         training.batches += 1
@@ -142,8 +145,9 @@ def evaluate(training: Training, images: Images, prefix: str) -> dict[str, float
     meter = Meter(parts.measures, parts.device)
     parts.model.eval()
     for pixels, labels in images.batches(torch.arange(len(images)), 4 * parts.batch_size):
-        scores = parts.model(pixels)
-        meter.add(parts.loss(scores, labels), scores, labels)
+        with in_precision(parts.device, parts.precision):
+            scores = parts.model(pixels)
+            meter.add(parts.loss(scores, labels), scores, labels)
     return {prefix + name: value for name, value in meter.means().items()}
 
 

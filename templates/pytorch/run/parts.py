@@ -18,19 +18,26 @@ from data.images import Split
 from metrics import Measure, measures
 from model import loss
 from model.normalise import Normalise
+from run.speed import allow_tf32, choose_precision, compiled, fused, make_scaler, memory_format
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The things that train together, all on `device`. `scheduler` is stepped once an epoch."""
+    """The things that train together, all on `device`. `scheduler` is stepped once an epoch.
+
+    `forward` is the model as training calls it: itself, or compiled. Products are computed in `precision`.
+    """
 
     device: torch.device
     split: Split
     batch_size: int
     shuffle: bool
     model: nn.Module
+    forward: Callable[[Tensor], Tensor]
+    precision: torch.dtype
+    scaler: torch.amp.GradScaler
     loss: Loss
     measures: dict[str, Measure]
     optimizer: optim.Optimizer
@@ -48,20 +55,26 @@ def choose_device(n_gpu: int, devices: str | None) -> torch.device:
 
 def make_parts(config: Config, device: torch.device) -> Parts:
     """Everything that `config` names. Raises Refused, naming the place in it that is wrong."""
+    speed = config.speed
+    allow_tf32(speed.tf32)
     loader = make(config.data_loader, data, "data_loader")
     split = loader.read()
     network = make(config.arch, model, "arch")
     for layer in network.modules():
         if isinstance(layer, Normalise):
             layer.learn(split.train.pixels)
-    network.to(device)
-    optimizer = make(config.optimizer, optim, "optimizer", network.parameters())
+    network.to(device, memory_format=memory_format(speed))
+    precision = choose_precision(speed.amp, device)
+    optimizer = make(fused(config.optimizer, speed), optim, "optimizer", network.parameters())
     return Parts(
         device=device,
         split=split.to(device),
         batch_size=loader.batch_size,
         shuffle=loader.shuffle,
         model=network,
+        forward=compiled(network) if speed.compile else network,
+        precision=precision,
+        scaler=make_scaler(device, precision),
         loss=find([loss, functional], config.loss, "loss"),
         measures={name: find([measures], name, f"metrics[{n}]") for n, name in enumerate(config.metrics)},
         optimizer=optimizer,

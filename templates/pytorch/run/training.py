@@ -62,6 +62,7 @@ class Training:
             "model": parts.model.state_dict(),
             "optimizer": parts.optimizer.state_dict(),
             "scheduler": parts.scheduler.state_dict() if parts.scheduler else None,
+            "scaler": parts.scaler.state_dict(),
             "meter": [self.meter.sums, self.meter.images],
             "best": [self.best, self.best_epoch, self.waited],
             "best_model": self.best_model,
@@ -78,6 +79,7 @@ class Training:
         parts.optimizer.load_state_dict(state["optimizer"])
         if parts.scheduler:
             parts.scheduler.load_state_dict(state["scheduler"])
+        parts.scaler.load_state_dict(state["scaler"])
         sums, self.meter.images = state["meter"]
         self.meter.sums.copy_(sums)
         self.best, self.best_epoch, self.waited = state["best"]
