@@ -13,7 +13,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from config import Refused
-from data.images import Images
+from data.images import Source
 from data.order import epoch_order
 from journal import Journal, Progress
 from metrics import Meter
@@ -137,7 +137,7 @@ class Loop:
 
 
 @torch.no_grad()
-def evaluate(training: Training, images: Images, prefix: str) -> dict[str, float]:
+def evaluate(training: Training, images: Source, prefix: str) -> dict[str, float]:
     """The means over `images`, their names with `prefix`; none where there are no images."""
     if not len(images):
         return {}

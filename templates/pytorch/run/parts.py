@@ -62,7 +62,7 @@ def make_parts(config: Config, device: torch.device) -> Parts:
     network = make(config.arch, model, "arch")
     for layer in network.modules():
         if isinstance(layer, Normalise):
-            layer.learn(split.train.pixels)
+            layer.learn(split.train.sample())
     network.to(device, memory_format=memory_format(speed))
     precision = choose_precision(speed.amp, device)
     optimizer = make(fused(config.optimizer, speed), optim, "optimizer", network.parameters())
