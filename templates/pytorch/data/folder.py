@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from config import Refused
 from data.images import Batch, Split, held_out
+from data.order import in_batches
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 _SAMPLE = 512  # images that tell the mean and the spread of all
@@ -94,7 +95,7 @@ class Files(Dataset[tuple[Tensor, int]]):
         """
         loader = DataLoader(
             self,
-            batch_sampler=[chosen.tolist() for chosen in torch.split(order, size)],
+            batch_sampler=[chosen.tolist() for chosen in in_batches(order, size)],
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),

@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from data.order import in_batches
+
 Batch = tuple[Tensor, Tensor]  # pixels uint8 [B, C, H, W] and labels int64 [B], on the device that trains
 
 
@@ -47,7 +49,7 @@ class Images:
 
     def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
         """The images that `order` names, `size` at a time; gathered on the device, so nothing waits for a disk."""
-        for chosen in torch.split(order.to(self.labels.device), size):
+        for chosen in in_batches(order.to(self.labels.device), size):
             yield self.pixels[chosen], self.labels[chosen]
 
     def sample(self) -> Tensor:

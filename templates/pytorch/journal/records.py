@@ -23,10 +23,15 @@ METRICS = "metrics.jsonl"
 class Journal:
     """A run's metrics.jsonl: `text` is all of it, which a checkpoint takes along."""
 
-    def __init__(self, folder: Path, text: str = "") -> None:
-        """Begin with `text`, whatever lies in `folder`: a resumed run has seen no more than its checkpoint."""
+    def __init__(self, folder: Path, text: str = "", writes: bool = True) -> None:
+        """Begin with `text`, whatever lies in `folder`: a resumed run has seen no more than its checkpoint.
+
+        Of several processes that train together only one `writes`.
+        """
         self.path = folder / METRICS
-        self.text = text
+        self.text, self.writes = text, writes
+        if not writes:
+            return
         with whole_file(self.path) as file:
             file.write(text.encode())
 
@@ -34,6 +39,8 @@ class Journal:
         """Append a record."""
         line = json.dumps(record) + "\n"
         self.text += line
+        if not self.writes:
+            return
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(file, line.encode())

@@ -18,6 +18,7 @@ from data.order import epoch_order
 from journal import Journal, Progress
 from metrics import Meter
 from run.checkpoint import Checkpoints
+from run.processes import Portion, align_buffers, count, highest, number, own_share, total
 from run.speed import in_precision
 from run.training import Training
 
@@ -33,9 +34,10 @@ class Interrupted(Exception):
 def run(training: Training, journal: Journal) -> dict[str, Any]:
     """Train until the run is over, test, and return the last record. Raises Interrupted, Refused."""
     limits, images = training.config.trainer, len(training.parts.split.train)
-    progress = Progress(limits.epochs, images, training.batches * training.parts.batch_size, limits.verbosity)
+    seen = training.batches * training.parts.batch_size
+    progress = Progress(limits.epochs, images, seen, limits.verbosity if journal.writes else 0)
     progress.say(f"run      {journal.path.parent} · {images:,} images · on {training.parts.device}")
-    with Checkpoints(journal.path.parent, limits.keep) as checkpoints, _signals() as signals:
+    with Checkpoints(journal.path.parent, limits.keep, journal.writes) as checkpoints, _signals() as signals:
         loop = Loop(training, journal, checkpoints, progress, signals)
         while not training.over:
             loop.train_epoch()
@@ -59,11 +61,12 @@ class Loop:
         """What is left of the epoch. Raises Interrupted."""
         training, parts = self.training, self.training.parts
         order = epoch_order(len(parts.split.train), parts.shuffle, training.seed, training.epoch)
-        rest = order[training.batches * parts.batch_size :]
+        share = own_share(order[training.batches * parts.batch_size :], parts.batch_size)
         parts.model.train()
-        for pixels, labels in parts.split.train.batches(rest, parts.batch_size):
-            self._step(pixels, labels)
-            self.progress.step(training.epoch, len(labels))
+        batches = parts.split.train.batches(share.order, share.size)
+        for (pixels, labels), portion in zip(batches, share.portions, strict=True):
+            self._step(pixels, labels, portion)
+            self.progress.step(training.epoch, portion.whole)
             if training.batches * parts.batch_size < len(order):  # at the epoch's end the rest is said and saved anyway
                 self._within_epoch()
 
@@ -83,9 +86,10 @@ class Loop:
         training.meter.clear()
         due = training.epoch % limits.save_period == 0
         training.epoch, training.batches = training.epoch + 1, 0
-        if due or best or training.over or self.signals:
+        signal_number = self._signal()
+        if due or best or training.over or signal_number:
             self._save(best)
-        self._obey_signals()
+        self._obey(signal_number)
 
     def test(self) -> dict[str, Any]:
         """Measure the best weights, or the last where nothing is monitored, on what was never trained on."""
@@ -98,16 +102,16 @@ class Loop:
         self.journal.add(record)
         return record
 
-    def _step(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+    def _step(self, pixels: torch.Tensor, labels: torch.Tensor, portion: Portion) -> None:
         training, parts = self.training, self.training.parts
         parts.optimizer.zero_grad(set_to_none=True)
         with in_precision(parts.device, parts.precision):
             scores = parts.forward(pixels)
             loss = parts.loss(scores, labels)
-        parts.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        parts.scaler.scale(loss * portion.weight).backward()  # type: ignore[no-untyped-call]
         parts.scaler.step(parts.optimizer)
         parts.scaler.update()
-        training.meter.add(loss, scores, labels)
+        training.meter.add(loss, scores, labels, portion.own)
         training.step += 1
         training.batches += 1
 
@@ -115,9 +119,10 @@ class Loop:
         training, limits = self.training, self.training.config.trainer
         if limits.log_steps and training.step % limits.log_steps == 0:
             self.journal.add({"epoch": training.epoch, "step": training.step, **training.meter.means()})
-        if self.signals or (limits.save_steps and training.step % limits.save_steps == 0):
+        signal_number = self._signal()
+        if signal_number or (limits.save_steps and training.step % limits.save_steps == 0):
             self._save(best=False)
-        self._obey_signals()
+        self._obey(signal_number)
 
     def _judge(self, record: dict[str, Any]) -> bool:
         try:
@@ -130,10 +135,14 @@ class Loop:
         state = {**self.training.state(), "journal": self.journal.text}
         self.checkpoints.save(state, self.training.step, best)
 
-    def _obey_signals(self) -> None:
-        if self.signals:
+    def _signal(self) -> int:
+        """The signal that came, here or to another process; 0: none."""
+        return highest(self.signals[0] if self.signals else 0)
+
+    def _obey(self, signal_number: int) -> None:
+        if signal_number:
             self.checkpoints.wait()
-            raise Interrupted(self.signals[0], str(self.checkpoints.path(self.training.step)))
+            raise Interrupted(signal_number, str(self.checkpoints.path(self.training.step)))
 
 
 @torch.no_grad()
@@ -142,12 +151,13 @@ def evaluate(training: Training, images: Source, prefix: str) -> dict[str, float
     if not len(images):
         return {}
     parts = training.parts
-    meter = Meter(parts.measures, parts.device)
+    meter = Meter(parts.measures, parts.device, total)
+    align_buffers(parts.model)
     parts.model.eval()
-    for pixels, labels in images.batches(torch.arange(len(images)), 4 * parts.batch_size):
+    for pixels, labels in images.batches(torch.arange(number(), len(images), count()), 4 * parts.batch_size):
         with in_precision(parts.device, parts.precision):
             scores = parts.model(pixels)
-            meter.add(parts.loss(scores, labels), scores, labels)
+            meter.add(parts.loss(scores, labels), scores, labels, len(labels))
     return {prefix + name: value for name, value in meter.means().items()}
 
 

@@ -18,6 +18,7 @@ from data.images import Split
 from metrics import Measure, measures
 from model import loss
 from model.normalise import Normalise
+from run.processes import parallel, with_common_batch_norm
 from run.speed import allow_tf32, choose_precision, compiled, fused, make_scaler, memory_format
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -27,7 +28,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class Parts:
     """The things that train together, all on `device`. `scheduler` is stepped once an epoch.
 
-    `forward` is the model as training calls it: itself, or compiled. Products are computed in `precision`.
+    `forward` is the model as training calls it: itself, or in parallel, or compiled. Products are in `precision`.
     """
 
     device: torch.device
@@ -50,7 +51,10 @@ def choose_device(n_gpu: int, devices: str | None) -> torch.device:
         return torch.device("cpu")
     if devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices  # read when the GPU is first used
-    return torch.device("cuda" if n_gpu and torch.cuda.is_available() else "cpu")
+    if not n_gpu or not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # torchrun: which process of this machine
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def make_parts(config: Config, device: torch.device) -> Parts:
@@ -63,7 +67,8 @@ def make_parts(config: Config, device: torch.device) -> Parts:
     for layer in network.modules():
         if isinstance(layer, Normalise):
             layer.learn(split.train.sample())
-    network.to(device, memory_format=memory_format(speed))
+    network = with_common_batch_norm(network.to(device, memory_format=memory_format(speed)), device)
+    forward = parallel(network, device)
     precision = choose_precision(speed.amp, device)
     optimizer = make(fused(config.optimizer, speed), optim, "optimizer", network.parameters())
     return Parts(
@@ -72,7 +77,7 @@ def make_parts(config: Config, device: torch.device) -> Parts:
         batch_size=loader.batch_size,
         shuffle=loader.shuffle,
         model=network,
-        forward=compiled(network) if speed.compile else network,
+        forward=compiled(forward) if speed.compile else forward,
         precision=precision,
         scaler=make_scaler(device, precision),
         loss=find([loss, functional], config.loss, "loss"),
