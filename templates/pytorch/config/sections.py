@@ -44,7 +44,8 @@ class Trainer:
     verbosity: Count = 2  # 0: silent; 1: a line an epoch; 2: and a progress line on a terminal
     monitor: Annotated[str, Like(r"off|(min|max) \S+", '"max val_accuracy", "min val_loss" or "off"')] = "off"
     early_stop: Count = 0  # epochs without a better value after which to stop; 0: never
-    tensorboard: bool = False
+    tensorboard: bool = False  # the metrics for TensorBoard too, where it is installed
+    plots: bool = False  # curves.png and confusion.png at the end, where matplotlib is installed
 
 
 @dataclass(frozen=True)

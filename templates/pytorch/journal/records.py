@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Journal:
         """
         self.path = folder / METRICS
         self.text, self.writes = text, writes
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []  # who else is told each record
         if not writes:
             return
         with whole_file(self.path) as file:
@@ -46,3 +48,5 @@ class Journal:
             os.write(file, line.encode())
         finally:
             os.close(file)
+        for tell in self.listeners:
+            tell(record)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
-import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from config import Refused
-from data.images import Source
 from data.order import epoch_order
-from journal import Journal, Progress
-from metrics import Meter
+from journal import Journal, Progress, board, draw
 from run.checkpoint import Checkpoints
-from run.processes import Portion, align_buffers, count, highest, number, own_share, total
+from run.evaluation import count_confusions, evaluate
+from run.processes import Portion, count, highest, own_share
 from run.speed import in_precision
 from run.training import Training
 
@@ -37,13 +36,20 @@ def run(training: Training, journal: Journal) -> dict[str, Any]:
     seen = training.batches * training.parts.batch_size
     progress = Progress(limits.epochs, images, seen, limits.verbosity if journal.writes else 0)
     progress.say(f"run      {journal.path.parent} · {images:,} images · on {training.parts.device}")
-    with Checkpoints(journal.path.parent, limits.keep, journal.writes) as checkpoints, _signals() as signals:
-        loop = Loop(training, journal, checkpoints, progress, signals)
+    with ExitStack() as stack:
+        if limits.tensorboard and journal.writes:
+            journal.listeners.append(stack.enter_context(board(journal.path.parent, training.step)))
+        checkpoints = stack.enter_context(Checkpoints(journal.path.parent, limits.keep, journal.writes))
+        loop = Loop(training, journal, checkpoints, progress, stack.enter_context(_signals()))
         while not training.over:
             loop.train_epoch()
             loop.end_epoch()
         record = loop.test()
         checkpoints.wait()
+    if limits.plots and len(training.parts.split.test) >= count():
+        confusions = count_confusions(training, training.parts.split.test)
+        if journal.writes:
+            draw(journal.path.parent, journal.text, confusions)
     progress.say("test     " + "  ".join(f"{name} {record[name]:.4f}" for name in record if name.startswith("test_")))
     return record
 
@@ -102,7 +108,7 @@ class Loop:
         self.journal.add(record)
         return record
 
-    def _step(self, pixels: torch.Tensor, labels: torch.Tensor, portion: Portion) -> None:
+    def _step(self, pixels: Tensor, labels: Tensor, portion: Portion) -> None:
         training, parts = self.training, self.training.parts
         parts.optimizer.zero_grad(set_to_none=True)
         with in_precision(parts.device, parts.precision):
@@ -143,22 +149,6 @@ class Loop:
         if signal_number:
             self.checkpoints.wait()
             raise Interrupted(signal_number, str(self.checkpoints.path(self.training.step)))
-
-
-@torch.no_grad()
-def evaluate(training: Training, images: Source, prefix: str) -> dict[str, float]:
-    """The means over `images`, their names with `prefix`; none where there are no images."""
-    if not len(images):
-        return {}
-    parts = training.parts
-    meter = Meter(parts.measures, parts.device, total)
-    align_buffers(parts.model)
-    parts.model.eval()
-    for pixels, labels in images.batches(torch.arange(number(), len(images), count()), 4 * parts.batch_size):
-        with in_precision(parts.device, parts.precision):
-            scores = parts.model(pixels)
-            meter.add(parts.loss(scores, labels), scores, labels, len(labels))
-    return {prefix + name: value for name, value in meter.means().items()}
 
 
 def _step_scheduler(training: Training, record: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def with_common_batch_norm(network: nn.Module, device: torch.device) -> nn.Modul
     """`network`, its batch norms taking the statistics of all processes' images; on the CPU torch has no such thing."""
     if count() == 1 or device.type != "cuda":
         return network
-    made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     return made
 
 
