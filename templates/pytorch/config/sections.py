@@ -26,7 +26,7 @@ class Speed:
     # Numbers of 16 bits where they suffice. auto: bf16 on a GPU that has it, fp16 on any other, none on the CPU.
     amp: Annotated[str, Like("off|auto|bf16|fp16", '"off", "auto", "bf16" or "fp16"')] = "off"
     tf32: bool = False  # products of float32 with 10 bits of fraction, on GPUs since 2020
-    channels_last: bool = False  # a pixel's channels side by side in memory: faster convolutions with amp on a GPU
+    channels_last: bool = False  # a pixel's channels side by side in memory: faster convolutions
     compile: bool = False  # torch.compile: the first steps wait for a compiler, all others are faster
     fused: bool = True  # the optimizer as one kernel, where it has one
 

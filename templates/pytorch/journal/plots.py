@@ -33,8 +33,8 @@ def _curves(epochs: list[dict[str, Any]]) -> Any:
     for place, name in enumerate(names, 1):
         axes = figure.add_subplot(1, len(names), place)
         for key in (name, f"val_{name}"):
-            known = [record for record in epochs if key in record]
-            axes.plot([record["epoch"] for record in known], [record[key] for record in known], label=key)
+            if key in epochs[-1]:
+                axes.plot([record["epoch"] for record in epochs], [record[key] for record in epochs], label=key)
         axes.set_xlabel("epoch")
         axes.set_title(name)
         axes.legend()
@@ -49,7 +49,8 @@ def _matrix(confusion: Tensor) -> Any:
     axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     for row, counts in enumerate(confusion.tolist()):
         for column, count in enumerate(counts):
-            axes.text(column, row, count, ha="center", va="center", fontsize=8)
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, count, ha="center", va="center", fontsize=8, color=colour)
     axes.set_xlabel("answer")
     axes.set_ylabel("label")
     return figure
