@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 
 from config import Refused, read_command_line
-from run import Interrupted, begin, resume, run, together
+from run import Interrupted, begin, number, resume, run, together
 
 
 def main() -> int:
@@ -20,7 +20,8 @@ def main() -> int:
         print(f"error: {mistake}", file=sys.stderr)
         return 2
     except Interrupted as interruption:
-        print(interruption, file=sys.stderr)
+        if number() == 0:
+            print(interruption, file=sys.stderr)
         return interruption.code
     return 0
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from run.begin import begin, resume
 from run.loop import Interrupted, run
-from run.processes import together
+from run.processes import number, together
 
-__all__ = ["Interrupted", "begin", "resume", "run", "together"]
+__all__ = ["Interrupted", "begin", "number", "resume", "run", "together"]
