@@ -14,8 +14,7 @@ def main() -> int:
     wishes = read_command_line(sys.argv[1:], __doc__)
     try:
         with together():
-            training, journal = resume(wishes, wishes.checkpoint) if wishes.checkpoint else begin(wishes)
-            run(training, journal)
+            run(*(resume(wishes, wishes.checkpoint) if wishes.checkpoint else begin(wishes)))
     except Refused as mistake:
         print(f"error: {mistake}", file=sys.stderr)
         return 2

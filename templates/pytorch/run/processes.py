@@ -6,6 +6,7 @@ runs alone is number 0 of 1, and none of this does anything.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,11 @@ def count() -> int:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Meet the other processes, and part from them in the end."""
+    """Meet the other processes, and part from them in the end.
+
+    What the run made must be gone by then: while it lives, so do threads of torch's, and one that is still busy when
+    Python ends aborts the process.
+    """
     if count() == 1:
         yield
         return
@@ -41,6 +46,7 @@ def together() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()
         distributed.destroy_process_group()
 
 
