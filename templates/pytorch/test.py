@@ -9,7 +9,7 @@ import sys
 from config import Config, Refused, build, read_command_line
 from run.begin import prepare
 from run.checkpoint import read_checkpoint
-from run.loop import evaluate
+from run.evaluation import evaluate
 
 
 def main() -> int:

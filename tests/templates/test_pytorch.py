@@ -42,6 +42,7 @@ def python(project: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(400)
 def test_a_new_project_passes_its_own_tests_and_checks(project: Path) -> None:
     python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     python(project, "-m", "ruff", "check", ".")
@@ -56,6 +57,23 @@ def test_it_trains_on_real_digits_and_tests_a_checkpoint(project: Path) -> None:
     assert last["test_accuracy"] > 0.97
     tested = json.loads(python(project, "test.py", "-r", str(metrics.with_name("best.pt"))))
     assert tested == {name: value for name, value in last.items() if name.startswith("test_")}
+
+
+@pytest.mark.timeout(120)
+def test_two_processes_told_to_end_leave_one_checkpoint_of_the_same_step(project: Path) -> None:
+    engine = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "train.py"]
+    words = ["-d", "cpu", *SET, "--set", "trainer.save_steps=0", "--set", "trainer.epochs=1000"]
+    with subprocess.Popen(
+        [*engine, *words], cwd=project, env=alone(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "epoch" not in process.stdout.readline():
+            assert process.poll() is None
+        process.terminate()
+        said = process.communicate(timeout=60)[1]
+    checkpoint = newest(project / "saved")
+    assert checkpoint is not None
+    assert said.count(f"SIGTERM: go on with `python3 train.py -r {checkpoint.relative_to(project)}`") == 1
 
 
 def train(project: Path, folder: str, seconds: float, *words: str) -> int:

@@ -7,13 +7,14 @@ from config.command_line import Wishes, read_command_line
 from config.document import Document, flat, read_document
 from config.named import find, make
 from config.refused import Refused
-from config.sections import Config, Part, Trainer
+from config.sections import Config, Part, Speed, Trainer
 
 __all__ = [
     "Config",
     "Document",
     "Part",
     "Refused",
+    "Speed",
     "Trainer",
     "Wishes",
     "build",

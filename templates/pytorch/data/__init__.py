@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from data.digits import DigitsDataLoader
+from data.folder import ImageFolderLoader
 from data.idx import MnistDataLoader
 
-__all__ = ["DigitsDataLoader", "MnistDataLoader"]
+__all__ = ["DigitsDataLoader", "ImageFolderLoader", "MnistDataLoader"]

@@ -15,3 +15,8 @@ def epoch_order(count: int, shuffle: bool, seed: int, epoch: int) -> Tensor:
     if not shuffle:
         return torch.arange(count)
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+
+def in_batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
+    """`order` in pieces of `size`, the last one of what is left; none where there is nothing."""
+    return torch.split(order, size) if len(order) else ()

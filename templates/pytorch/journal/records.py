@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ METRICS = "metrics.jsonl"
 class Journal:
     """A run's metrics.jsonl: `text` is all of it, which a checkpoint takes along."""
 
-    def __init__(self, folder: Path, text: str = "") -> None:
-        """Begin with `text`, whatever lies in `folder`: a resumed run has seen no more than its checkpoint."""
+    def __init__(self, folder: Path, text: str = "", writes: bool = True) -> None:
+        """Begin with `text`, whatever lies in `folder`: a resumed run has seen no more than its checkpoint.
+
+        Of several processes that train together only one `writes`.
+        """
         self.path = folder / METRICS
-        self.text = text
+        self.text, self.writes = text, writes
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []  # who else is told each record
+        if not writes:
+            return
         with whole_file(self.path) as file:
             file.write(text.encode())
 
@@ -34,8 +41,12 @@ class Journal:
         """Append a record."""
         line = json.dumps(record) + "\n"
         self.text += line
+        if not self.writes:
+            return
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(file, line.encode())
         finally:
             os.close(file)
+        for tell in self.listeners:
+            tell(record)

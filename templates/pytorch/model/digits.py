@@ -11,24 +11,31 @@ from model.normalise import Normalise
 class DigitsModel(nn.Module):
     """Two blocks of convolutions, each halving the image, and a linear layer that scores the ten digits.
 
-    `width` is the number of channels of the first block; `dropout` (a probability) and `batch_norm` are switches:
-    what is off is an `nn.Identity`, so `forward` reads the same and the layers keep their names.
+    Images have `channels` (1: grey) and `size` by `size` pixels, a multiple of 4, and show one of `classes`. `width` is
+    the number of channels of the first block; `dropout` (a probability) and `batch_norm` are switches: what is off is
+    an `nn.Identity`, so `forward` reads the same and the layers keep their names.
     """
 
     def __init__(
-        self, width: int = 32, classes: int = 10, size: int = 8, dropout: float = 0.2, batch_norm: bool = True
+        self,
+        width: int = 32,
+        classes: int = 10,
+        size: int = 8,
+        channels: int = 1,
+        dropout: float = 0.2,
+        batch_norm: bool = True,
     ) -> None:
         super().__init__()
         self.normalise = Normalise()
-        self.stem = _block(1, width, batch_norm)
+        self.stem = _block(channels, width, batch_norm)
         self.body = _block(width, 2 * width, batch_norm)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.head = nn.Linear(2 * width * (size // 4) ** 2, classes)
         self.apply(initialise)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Scores (logits, no unit) float32 [B, classes] of `pixels` uint8 [B, 1, size, size]."""
-        image = self.normalise(pixels)  # [B, 1, size, size]
+        """Scores (logits, no unit) float32 [B, classes] of `pixels` uint8 [B, channels, size, size]."""
+        image = self.normalise(pixels)  # [B, channels, size, size]
         features = self.body(self.stem(image))  # [B, 2 width, size / 4, size / 4]
         scores: Tensor = self.head(self.dropout(features.flatten(1)))
         return scores

@@ -23,9 +23,11 @@ class Normalise(nn.Module):
 
     def learn(self, pixels: Tensor) -> None:
         """Take the statistics of `pixels` uint8 [N, C, H, W]."""
-        values = pixels.double()
-        self.mean.copy_(values.mean())
-        self.spread.copy_(values.std().clamp(min=1e-6))
+        counts = torch.bincount(pixels.flatten(), minlength=256).double()  # how often each of the 256 values occurs
+        values, total = torch.arange(256).double(), counts.sum()
+        mean = (counts * values).sum() / total
+        self.mean.copy_(mean)
+        self.spread.copy_(((counts * (values - mean) ** 2).sum() / total).sqrt().clamp(min=1e-6))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`pixels` uint8 [B, C, H, W] as float32 of the same shape, without a unit."""

@@ -11,6 +11,7 @@ from config import Config, Refused, Wishes, build, read_document
 from journal import Journal, describe_run, make_run_folder
 from run.checkpoint import expect_same, read_checkpoint
 from run.parts import choose_device, make_parts
+from run.processes import from_all, number
 from run.randomness import seed_generators
 from run.training import Training
 
@@ -23,9 +24,12 @@ def begin(wishes: Wishes) -> tuple[Training, Journal]:
     wishes.apply(document)
     config = build(Config, document)
     training = prepare(config, wishes.devices)
-    folder = make_run_folder(config.trainer.save_dir, config.name)
-    describe_run(folder, config, training.parts.device)
-    return training, Journal(folder)
+    writes = number() == 0
+    folder = from_all(make_run_folder(config.trainer.save_dir, config.name) if writes else None)[0]
+    assert folder is not None
+    if writes:
+        describe_run(folder, config, training.parts.device)
+    return training, Journal(folder, writes=writes)
 
 
 def resume(wishes: Wishes, checkpoint: Path) -> tuple[Training, Journal]:
@@ -40,8 +44,10 @@ def resume(wishes: Wishes, checkpoint: Path) -> tuple[Training, Journal]:
     expect_same(asdict(config), state["config"])
     training = prepare(config, wishes.devices)
     training.load(state)
-    describe_run(checkpoint.parent, config, training.parts.device)
-    return training, Journal(checkpoint.parent, state["journal"])
+    writes = number() == 0
+    if writes:
+        describe_run(checkpoint.parent, config, training.parts.device)
+    return training, Journal(checkpoint.parent, state["journal"], writes)
 
 
 def prepare(config: Config, devices: str | None) -> Training:
@@ -49,6 +55,9 @@ def prepare(config: Config, devices: str | None) -> Training:
     device = choose_device(config.n_gpu, devices)
     seed_generators(config.seed, config.deterministic)
     try:
-        return Training(config, make_parts(config, device))
+        training = Training(config, make_parts(config, device))
     except torch.OutOfMemoryError:
         raise Refused(f"the model and the data do not fit into the memory of `{device}`") from None
+    if number():  # all begin with the same weights, and each drops out others
+        seed_generators(config.seed + number(), config.deterministic)
+    return training

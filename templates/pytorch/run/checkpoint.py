@@ -21,13 +21,17 @@ FORMAT = 1  # raised when a checkpoint of today cannot be read any more
 
 
 class Checkpoints:
-    """A run's checkpoints in `folder`, written by a thread of their own: the newest `keep`, and the best one."""
+    """A run's checkpoints in `folder`, written by a thread of their own: the newest `keep`, and the best one.
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self._keep = folder, keep
+    Of several processes that train together only one `writes`.
+    """
+
+    def __init__(self, folder: Path, keep: int, writes: bool = True) -> None:
+        self.folder, self._keep, self._writes = folder, keep, writes
         self._writer = ThreadPoolExecutor(1)
         self._last: Future[None] | None = None
-        sweep(folder)
+        if writes:
+            sweep(folder)
 
     def __enter__(self) -> Checkpoints:
         return self
@@ -43,6 +47,8 @@ class Checkpoints:
 
     def save(self, state: dict[str, Any], step: int, best: bool) -> None:
         """Write `state` behind the training's back, and also as `best.pt`. Raises what the last writing raised."""
+        if not self._writes:
+            return
         self.wait()  # two states in memory are enough
         self._last = self._writer.submit(self._write, {"format": FORMAT, **state}, step, best)
 

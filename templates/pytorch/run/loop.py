@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
-import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from config import Refused
-from data.images import Images
 from data.order import epoch_order
-from journal import Journal, Progress
-from metrics import Meter
+from journal import Journal, Progress, board, draw
 from run.checkpoint import Checkpoints
+from run.evaluation import count_confusions, evaluate
+from run.processes import Portion, count, highest, own_share
+from run.speed import in_precision
 from run.training import Training
 
 
@@ -32,15 +33,23 @@ class Interrupted(Exception):
 def run(training: Training, journal: Journal) -> dict[str, Any]:
     """Train until the run is over, test, and return the last record. Raises Interrupted, Refused."""
     limits, images = training.config.trainer, len(training.parts.split.train)
-    progress = Progress(limits.epochs, images, training.batches * training.parts.batch_size, limits.verbosity)
+    seen = training.batches * training.parts.batch_size
+    progress = Progress(limits.epochs, images, seen, limits.verbosity if journal.writes else 0)
     progress.say(f"run      {journal.path.parent} · {images:,} images · on {training.parts.device}")
-    with Checkpoints(journal.path.parent, limits.keep) as checkpoints, _signals() as signals:
-        loop = Loop(training, journal, checkpoints, progress, signals)
+    with ExitStack() as stack:
+        if limits.tensorboard and journal.writes:
+            journal.listeners.append(stack.enter_context(board(journal.path.parent, training.step)))
+        checkpoints = stack.enter_context(Checkpoints(journal.path.parent, limits.keep, journal.writes))
+        loop = Loop(training, journal, checkpoints, progress, stack.enter_context(_signals()))
         while not training.over:
             loop.train_epoch()
             loop.end_epoch()
         record = loop.test()
         checkpoints.wait()
+    if limits.plots and len(training.parts.split.test) >= count():
+        confusions = count_confusions(training, training.parts.split.test)
+        if journal.writes:
+            draw(journal.path.parent, journal.text, confusions)
     progress.say("test     " + "  ".join(f"{name} {record[name]:.4f}" for name in record if name.startswith("test_")))
     return record
 
@@ -58,11 +67,12 @@ class Loop:
         """What is left of the epoch. Raises Interrupted."""
         training, parts = self.training, self.training.parts
         order = epoch_order(len(parts.split.train), parts.shuffle, training.seed, training.epoch)
-        rest = order[training.batches * parts.batch_size :]
+        share = own_share(order[training.batches * parts.batch_size :], parts.batch_size)
         parts.model.train()
-        for pixels, labels in parts.split.train.batches(rest, parts.batch_size):
-            self._step(pixels, labels)
-            self.progress.step(training.epoch, len(labels))
+        batches = parts.split.train.batches(share.order, share.size)
+        for (pixels, labels), portion in zip(batches, share.portions, strict=True):
+            self._step(pixels, labels, portion)
+            self.progress.step(training.epoch, portion.whole)
             if training.batches * parts.batch_size < len(order):  # at the epoch's end the rest is said and saved anyway
                 self._within_epoch()
 
@@ -82,9 +92,10 @@ class Loop:
         training.meter.clear()
         due = training.epoch % limits.save_period == 0
         training.epoch, training.batches = training.epoch + 1, 0
-        if due or best or training.over or self.signals:
+        signal_number = self._signal()
+        if due or best or training.over or signal_number:
             self._save(best)
-        self._obey_signals()
+        self._obey(signal_number)
 
     def test(self) -> dict[str, Any]:
         """Measure the best weights, or the last where nothing is monitored, on what was never trained on."""
@@ -97,14 +108,16 @@ class Loop:
         self.journal.add(record)
         return record
 
-    def _step(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+    def _step(self, pixels: Tensor, labels: Tensor, portion: Portion) -> None:
         training, parts = self.training, self.training.parts
         parts.optimizer.zero_grad(set_to_none=True)
-        scores = parts.model(pixels)
-        loss = parts.loss(scores, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        parts.optimizer.step()
-        training.meter.add(loss, scores, labels)
+        with in_precision(parts.device, parts.precision):
+            scores = parts.forward(pixels)
+            loss = parts.loss(scores, labels)
+        parts.scaler.scale(loss * portion.weight).backward()  # type: ignore[no-untyped-call]
+        parts.scaler.step(parts.optimizer)
+        parts.scaler.update()
+        training.meter.add(loss, scores, labels, portion.own)
         training.step += 1
         training.batches += 1
 
@@ -112,9 +125,10 @@ class Loop:
         training, limits = self.training, self.training.config.trainer
         if limits.log_steps and training.step % limits.log_steps == 0:
             self.journal.add({"epoch": training.epoch, "step": training.step, **training.meter.means()})
-        if self.signals or (limits.save_steps and training.step % limits.save_steps == 0):
+        signal_number = self._signal()
+        if signal_number or (limits.save_steps and training.step % limits.save_steps == 0):
             self._save(best=False)
-        self._obey_signals()
+        self._obey(signal_number)
 
     def _judge(self, record: dict[str, Any]) -> bool:
         try:
@@ -127,24 +141,14 @@ class Loop:
         state = {**self.training.state(), "journal": self.journal.text}
         self.checkpoints.save(state, self.training.step, best)
 
-    def _obey_signals(self) -> None:
-        if self.signals:
+    def _signal(self) -> int:
+        """The signal that came, here or to another process; 0: none."""
+        return highest(self.signals[0] if self.signals else 0)
+
+    def _obey(self, signal_number: int) -> None:
+        if signal_number:
             self.checkpoints.wait()
-            raise Interrupted(self.signals[0], str(self.checkpoints.path(self.training.step)))
-
-
-@torch.no_grad()
-def evaluate(training: Training, images: Images, prefix: str) -> dict[str, float]:
-    """The means over `images`, their names with `prefix`; none where there are no images."""
-    if not len(images):
-        return {}
-    parts = training.parts
-    meter = Meter(parts.measures, parts.device)
-    parts.model.eval()
-    for pixels, labels in images.batches(torch.arange(len(images)), 4 * parts.batch_size):
-        scores = parts.model(pixels)
-        meter.add(parts.loss(scores, labels), scores, labels)
-    return {prefix + name: value for name, value in meter.means().items()}
+            raise Interrupted(signal_number, str(self.checkpoints.path(self.training.step)))
 
 
 def _step_scheduler(training: Training, record: dict[str, Any]) -> None:

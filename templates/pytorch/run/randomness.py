@@ -32,7 +32,7 @@ def generators() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": [str(name), torch.tensor(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
 
 
@@ -43,5 +43,5 @@ def restore_generators(states: dict[str, Any]) -> None:
     name, numbers, *rest = states["numpy"]
     np.random.set_state((name, numbers.numpy().astype(np.uint32), *rest))
     torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"][: torch.cuda.device_count()])
+    if states["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

@@ -11,7 +11,8 @@ import torch
 from config import Config
 from metrics import Meter
 from run.parts import Parts
-from run.randomness import generators, restore_generators
+from run.processes import count, from_all, number, total
+from run.randomness import generators, restore_generators, seed_generators
 
 
 class Training:
@@ -23,7 +24,7 @@ class Training:
 
     def __init__(self, config: Config, parts: Parts) -> None:
         self.config, self.parts = config, parts
-        self.meter = Meter(parts.measures, parts.device)
+        self.meter = Meter(parts.measures, parts.device, total)
         self.epoch, self.batches, self.step = 1, 0, 0
         self.best: float | None = None
         self.best_epoch, self.waited = 0, 0
@@ -62,10 +63,10 @@ class Training:
             "model": parts.model.state_dict(),
             "optimizer": parts.optimizer.state_dict(),
             "scheduler": parts.scheduler.state_dict() if parts.scheduler else None,
-            "meter": [self.meter.sums, self.meter.images],
+            "scaler": parts.scaler.state_dict(),
             "best": [self.best, self.best_epoch, self.waited],
             "best_model": self.best_model,
-            "generators": generators(),
+            "processes": from_all({"meter": self.meter.sums, "generators": generators()}),
         }
         copied: dict[str, Any] = _on_cpu(live)
         return copied
@@ -78,11 +79,20 @@ class Training:
         parts.optimizer.load_state_dict(state["optimizer"])
         if parts.scheduler:
             parts.scheduler.load_state_dict(state["scheduler"])
-        sums, self.meter.images = state["meter"]
-        self.meter.sums.copy_(sums)
+        parts.scaler.load_state_dict(state["scaler"])
         self.best, self.best_epoch, self.waited = state["best"]
         self.best_model = state["best_model"]
-        restore_generators(state["generators"])
+        self._load_own(state["processes"])
+
+    def _load_own(self, states: list[dict[str, Any]]) -> None:
+        """Go on as this process, or, where there were more or fewer of them, with generators that begin anew."""
+        if len(states) == count():
+            self.meter.sums.copy_(states[number()]["meter"])
+            restore_generators(states[number()]["generators"])
+            return
+        if number() == 0:
+            self.meter.sums.copy_(torch.stack([state["meter"] for state in states]).sum(0))
+        seed_generators(self.config.seed + self.step * count() + number(), self.config.deterministic)
 
 
 def _on_cpu(value: Any) -> Any:

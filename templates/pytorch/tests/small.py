@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from config import Config, build, read_document
 from run.begin import prepare
 from run.training import Training
@@ -19,3 +21,14 @@ def small(**sections: Any) -> Training:
     document["data_loader"]["args"]["data_dir"] = str(ROOT / document["data_loader"]["args"]["data_dir"])
     document["trainer"] |= {"epochs": 2, "verbosity": 0}
     return prepare(build(Config, document | sections), "cpu")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states are equal, bit for bit; where they were saved is no part of it."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one if key != "save_dir")
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)

@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from small import ROOT
+from small import ROOT, same
 
 # Writes a checkpoint every other step, and dies like a machine that loses its power at the step it is told.
 DIES = """
@@ -46,17 +45,6 @@ def train(folder: Path, *words: str, die_at: int = 10**9) -> int:
 
 def newest(folder: Path) -> Path:
     return max(folder.glob("*/*/step-*.pt"), key=lambda path: int(path.stem.removeprefix("step-")))
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two states are equal, bit for bit; where they were saved is no part of it."""
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one if key != "save_dir")
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,205 @@
+"""How fast `templates/pytorch` trains, against a bare loop by hand and the loop of the template it succeeds.
+
+One model, one optimizer, the real MNIST, batches of 128, on the CPU.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from measure import command, medians, seconds_of, table
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = ROOT / "templates/pytorch"
+sys.path[:0] = [str(TEMPLATE), str(ROOT / "tests")]
+
+from config import build, read_document  # noqa: E402
+from config.sections import Config  # noqa: E402
+from journal import Journal, Progress  # noqa: E402
+from mnist import MISSING, fetch_mnist  # noqa: E402
+from model import MnistModel  # noqa: E402
+from run import run  # noqa: E402
+from run.begin import prepare  # noqa: E402
+from run.checkpoint import Checkpoints  # noqa: E402
+from run.loop import Loop  # noqa: E402
+from run.speed import has_compiler  # noqa: E402
+
+RUNS = 5
+BATCH, STEPS = 128, 150
+# Ends the process when the first step is done.
+FIRST_STEP = """
+import os, sys, run.loop
+step = run.loop.Loop._step
+def once(self, *batch):
+    step(self, *batch)
+    os._exit(0)
+run.loop.Loop._step = once
+import train
+train.main()
+"""
+
+
+def settings(data: Path, **sections: Any) -> dict[str, Any]:
+    """The configuration that all ways share; `sections` replace parts of it."""
+    return {
+        "name": "bench",
+        "arch": {"type": "MnistModel"},
+        "data_loader": {"type": "MnistDataLoader", "args": {"data_dir": str(data), "batch_size": BATCH}},
+        "optimizer": {"type": "Adam", "args": {"lr": 0.001, "amsgrad": True}},
+        "loss": "nll_loss",
+        "metrics": ["accuracy", "top_k_acc"],
+        "trainer": {"epochs": 1000, "verbosity": 0, "log_steps": 0},
+    } | sections
+
+
+class Ours:
+    """The template's loop over `STEPS` batches, an epoch a call; `saves` ends it with a checkpoint."""
+
+    def __init__(self, document: dict[str, Any], stack: ExitStack, saves: bool = False) -> None:
+        training = prepare(build(Config, document), "cpu")
+        split = training.parts.split
+        few = split.train.chosen(torch.arange(BATCH * STEPS))
+        training.parts = replace(training.parts, split=replace(split, train=few))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        checkpoints = stack.enter_context(Checkpoints(folder, 3))
+        limits = training.config.trainer
+        progress = Progress(limits.epochs, len(few), 0, limits.verbosity)
+        self.loop, self.saves = Loop(training, Journal(folder), checkpoints, progress, []), saves
+
+    def __call__(self) -> None:
+        """An epoch."""
+        training = self.loop.training
+        self.loop.train_epoch()
+        if self.saves:
+            self.loop._save(best=False)
+        training.meter.means()
+        training.epoch, training.batches = training.epoch + 1, 0
+        training.meter.clear()
+
+
+def bare(pixels: torch.Tensor, labels: torch.Tensor, model: MnistModel) -> Callable[[], None]:
+    """The least that trains: no metrics, no records, no checkpoints."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, amsgrad=True)
+
+    def epoch() -> None:
+        model.train()
+        for chosen in torch.randperm(len(labels)).split(BATCH):
+            optimizer.zero_grad()
+            functional.nll_loss(model(pixels[chosen]), labels[chosen]).backward()
+            optimizer.step()
+
+    return epoch
+
+
+class Samples(Dataset[tuple[torch.Tensor, int]]):
+    """One image at a time, as torchvision's MNIST with ToTensor and Normalize gives it (without PIL's detour)."""
+
+    def __init__(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+        self.pixels, self.labels = pixels, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return (self.pixels[index].float().div(255) - 0.1307) / 0.3081, int(self.labels[index])
+
+
+def sample_by_sample(pixels: torch.Tensor, labels: torch.Tensor, model: MnistModel) -> Callable[[], None]:
+    """As victoresque/pytorch-template is described: two workers, and each step asks for its numbers."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, amsgrad=True)
+    loader = DataLoader(Samples(pixels, labels), BATCH, shuffle=True, num_workers=2)
+
+    def epoch() -> None:
+        model.train()
+        totals = {"loss": 0.0, "accuracy": 0.0, "top_k_acc": 0.0}
+        for image, label in loader:
+            optimizer.zero_grad()
+            scores = model(image)
+            loss = functional.nll_loss(scores, label)
+            loss.backward()
+            optimizer.step()
+            totals["loss"] += loss.item()
+            with torch.no_grad():
+                totals["accuracy"] += (scores.argmax(1) == label).sum().item() / len(label)
+                best = scores.topk(3, dim=1).indices
+                totals["top_k_acc"] += sum((best[:, k] == label).sum().item() for k in range(3)) / len(label)
+
+    return epoch
+
+
+def throughput(data: Path, stack: ExitStack) -> None:
+    """Print images/s of every way, and their ratios to the bare loop."""
+    ours = Ours(settings(data), stack)
+    images, network = ours.loop.training.parts.split.train, ours.loop.training.parts.model
+    with_records = {"epochs": 1000, "verbosity": 0, "log_steps": 50}
+    raw = copy.deepcopy(network)
+    raw.normalise.mean.zero_()
+    raw.normalise.spread.fill_(1.0)
+    ways: dict[str, Callable[[], object]] = {
+        "bare loop": bare(images.pixels, images.labels, copy.deepcopy(network)),
+        "ours": ours,
+        "ours, a record every 50 steps, a checkpoint at the end": Ours(
+            settings(data, trainer=with_records), stack, True
+        ),
+        "ours, `speed.channels_last`, as mnist.json has it": Ours(settings(data, speed={"channels_last": True}), stack),
+        "as victoresque's: sample by sample, 2 workers": sample_by_sample(images.pixels, images.labels, raw),
+    }
+    if has_compiler():
+        ways["ours, `speed.compile`"] = Ours(settings(data, speed={"compile": True}), stack)
+    else:
+        print("no C++ compiler here: torch.compile is not measured")
+    seconds = medians(list(ways.values()), RUNS)
+    rows = [(name, f"{BATCH * STEPS / s:,.0f}", f"{seconds[0] / s:.2f}") for name, s in zip(ways, seconds, strict=True)]
+    table(f"MNIST on the CPU, medians of {RUNS}", ("loop", "images/s", "against the bare loop"), rows)
+
+
+def first_step(data: Path) -> None:
+    """Print how long after the process's start the first step is done, imports and reading the data included."""
+    base = command(sys.executable, "-c", "import torch, numpy")
+    env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
+    with tempfile.TemporaryDirectory() as folder:
+        words = ("--set", f"data_loader.args.data_dir={data}", "--set", f"trainer.save_dir={folder}")
+        start = command(sys.executable, "-c", FIRST_STEP, "-c", str(TEMPLATE / "mnist.json"), *words, env=env)
+        imports, seconds = medians([base, start], RUNS)
+    rows = [("`import torch, numpy`", f"{imports:.1f} s"), ("`train.py -c mnist.json`, first step", f"{seconds:.1f} s")]
+    table(f"Time to the first step, medians of {RUNS}", ("process", "done after"), rows)
+
+
+def accuracy(data: Path, folder: Path) -> None:
+    """Print what `mnist.json` reaches on the 10,000 test images."""
+    document = read_document(TEMPLATE / "mnist.json")
+    document["data_loader"]["args"]["data_dir"] = str(data)
+    document["trainer"]["verbosity"] = 0
+    config = build(Config, document)
+    found: dict[str, float] = {}
+    seconds = seconds_of(lambda: found.update(run(prepare(config, "cpu"), Journal(folder))))
+    row = (f"{found['test_accuracy']:.2%}", f"{config.trainer.epochs}", f"{seconds:.0f} s")
+    table("`train.py -c mnist.json`, the whole of MNIST", ("test accuracy", "epochs", "time"), [row])
+
+
+def main() -> None:
+    """Print the tables, or what is missing for them."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        data = fetch_mnist(folder)
+        if data is None:
+            print(MISSING)
+            return
+        throughput(data, stack)
+        first_step(data)
+        accuracy(data, folder)
+
+
+if __name__ == "__main__":
+    main()
