@@ -34,14 +34,18 @@ class Outcome:
 
 
 def apply(
-    root: str, chunks: Iterable[bytes], allowed: Callable[[Step], bool], tell: Callable[[int], None] | None = None
+    root: str,
+    chunks: Iterable[bytes],
+    allowed: Callable[[Step], bool],
+    tell: Callable[[int], None] | None = None,
+    bits: bool = True,
 ) -> Outcome:
-    """Make the changes that arrive in `chunks`; `tell` hears of bytes as they come.
+    """Make the changes that arrive in `chunks`; `tell` hears of bytes as they come, `bits`: the disk has executables.
 
     A path that is not as its step's `before` says is left alone. Raises ValueError for a stream that is damaged or
     brings a step that is not allowed.
     """
-    arrival = _Arrival(root, tell or (lambda count: None))
+    arrival = _Arrival(root, tell or (lambda count: None), bits)
     pieces = Pieces(chunks)
     with arrival:
         for line in pieces.lines():
@@ -69,8 +73,8 @@ class _Waiting:
 class _Arrival:
     """Steps being made. Files wait for each other so that the disk is asked once for many."""
 
-    def __init__(self, root: str, tell: Callable[[int], None]) -> None:
-        self.root, self.tell = root, tell
+    def __init__(self, root: str, tell: Callable[[int], None], bits: bool) -> None:
+        self.root, self.tell, self.bits = root, tell, bits
         self.outcome = Outcome()
         self._waiting: list[_Waiting] = []
         self._bytes = 0
@@ -148,7 +152,7 @@ class _Arrival:
     def _put(self, waiting: _Waiting) -> None:
         entry = waiting.step.after
         assert entry is not None
-        found = check(waiting.place, waiting.step.before)
+        found = check(waiting.place, waiting.step.before, self.bits)
         mode = stat.S_IMODE(found.st_mode) if found and stat.S_ISREG(found.st_mode) else 0o666 & ~self._umask
         os.chmod(waiting.temporary, _with_bit(mode, entry.executable, self._umask))
         os.utime(waiting.temporary, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -170,7 +174,7 @@ class _Arrival:
         found = look(place)
         if step.after is not None and step.after.kind == "folder" and found and stat.S_ISDIR(found.st_mode):
             return
-        check(place, step.before)
+        check(place, step.before, self.bits)
         self._touched.add(os.path.dirname(place))
         if step.after is None:
             self._remove(place, step.before)
@@ -213,24 +217,24 @@ class _Arrival:
         self._settle()
 
 
-def check(place: str, before: Entry | None) -> os.stat_result | None:
-    """What lies at `place`, if it is still what `before` says. Raises Unfit."""
+def check(place: str, before: Entry | None, bits: bool = True) -> os.stat_result | None:
+    """What lies at `place`, if it is still what `before` says; of modes only where there are `bits`. Raises Unfit."""
     found = look(place)
     if (found is None) != (before is None):
         raise Unfit(CHANGED)
-    if found is not None and before is not None and not _same(place, found, before):
+    if found is not None and before is not None and not _same(place, found, before, bits):
         raise Unfit(CHANGED)
     return found
 
 
-def _same(place: str, found: os.stat_result, before: Entry) -> bool:
+def _same(place: str, found: os.stat_result, before: Entry, bits: bool) -> bool:
     if before.kind == "folder":
         return stat.S_ISDIR(found.st_mode)
     if before.kind == "link":
         return stat.S_ISLNK(found.st_mode) and os.readlink(place) == before.mark
     if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (before.size, before.mtime_ns):
         return False
-    if os.name != "nt" and bool(found.st_mode & 0o100) != before.executable:
+    if bits and bool(found.st_mode & 0o100) != before.executable:
         return False
     fresh = max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - _FRESH
     return not fresh or digest_of(place) == before.mark

@@ -44,6 +44,11 @@ def moves(report: Report) -> list[str]:
     return [f"  {kind:<12}  {_name(path)}" for kind, paths in kinds for path in paths]
 
 
+def ignored(report: Report) -> list[str]:
+    """A line for each path that a rule leaves out, with the rule, as `git check-ignore -v` tells it."""
+    return columns([("  ignored", _name(path), _name(rule)) for path, rule in report.ignored.items()])
+
+
 def conflicts(report: Report, host: str) -> Conflicts:
     """The error that names every conflict, and what to do."""
     went = len(report.up) + len(report.down) + len(report.deleted_here) + len(report.deleted_there)

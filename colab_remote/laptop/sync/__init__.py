@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from colab_remote.both.arrive import FULL
@@ -17,10 +17,10 @@ from colab_remote.both.records import Step
 from colab_remote.both.scan import Listing, scan
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.lock import LOCK, sync_lock
 from colab_remote.laptop.project import OURS, SETTINGS, Project
-from colab_remote.laptop.sync.lock import sync_lock
 from colab_remote.laptop.sync.reconcile import Conflict, Content, Plan, Side, content, reconcile
-from colab_remote.laptop.sync.scope import narrow
+from colab_remote.laptop.sync.scope import ignored_here, keeps_bits, lend_bits, narrow
 from colab_remote.laptop.sync.state import State, load_known, load_state, save_known, save_state
 from colab_remote.laptop.sync.transfer import Far, Transferred, look, seen, transfer
 
@@ -36,7 +36,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds."""
+    """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds.
+
+    Of a dry run, also what is not synced by a rule: the rule by path.
+    """
 
     up: tuple[str, ...]
     down: tuple[str, ...]
@@ -47,6 +50,7 @@ class Report:
     sent: int
     received: int
     seconds: float
+    ignored: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def synchronize(
     """
     options = Options(host, prefer, adopt, dry_run, progress)
     try:
-        with sync_lock(project.root / OURS / "lock"):
+        with sync_lock(project.root / OURS / LOCK):
             return _synchronize(project, conversation, posixpath.join(workdir, project.name), options)
     except OSError as error:
         where = f" at `{error.filename}`" if error.filename else ""
@@ -93,17 +97,21 @@ def _synchronize(project: Project, conversation: Conversation, folder: str, opti
     mark = _mark(project, far, options)
     state = load_state(project, mark["disk"] if far.mark.get("project") == project.id else None)
     ancestor = state.ancestor(here.entries, far.listing.entries)
+    bits = keeps_bits(project.root / OURS / LOCK)
+    if not bits:
+        lend_bits(project.root, here.entries, ancestor, far.listing.entries)
     scope = narrow(project, ancestor, here, far.listing)
     plan = _only_up(reconcile(ancestor, here.entries, far.listing.entries, options.prefer), scope.problems)
     _halt(plan, here, far.listing, options.host)
     if options.dry_run:
-        return _report(plan, Transferred(), scope.problems, started)
+        report = _report(plan, Transferred(), scope.problems, started)
+        return replace(report, ignored=ignored_here(project, here))
     _fits(plan, far, project, options.host)
     if plan.up or plan.down:
         # One that is cut off must leave no riddle: what arrived is found again by this.
         begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
         save_state(project, mark["disk"], begun)
-    done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, options.progress))
+    done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, options.progress), bits)
     agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here)})
     if agreed != state or mark != far.mark:
         save_state(project, mark["disk"], agreed)

@@ -66,8 +66,12 @@ def transfer(
     down: tuple[Step, ...],
     mark: dict[str, str],
     tell: Callable[[int], None],
+    bits: bool,
 ) -> Transferred:
-    """Make all steps, telling of bytes as they pass, and leave `mark` there. Raises Unreachable."""
+    """Make all steps, telling of bytes as they pass, and leave `mark` there. Raises Unreachable.
+
+    `bits`: this laptop's disk knows executable files.
+    """
     root = os.fspath(project.root)
     push = pull = None
     if up or mark != far.mark:
@@ -80,17 +84,17 @@ def transfer(
     if push is not None:
         done.up = {str(path): str(reason) for path, reason in json.loads(b"".join(_data(push))).items()}
     if pull is not None:
-        done.down = _arrived(root, pull, down, tell, conversation.host)
+        done.down = _arrived(root, pull, down, tell, bits, conversation.host)
     return done
 
 
 def _arrived(
-    root: str, pull: Exchange, down: tuple[Step, ...], tell: Callable[[int], None], host: str
+    root: str, pull: Exchange, down: tuple[Step, ...], tell: Callable[[int], None], bits: bool, host: str
 ) -> dict[str, str]:
     """Make the steps that arrive; each must be one that was asked for, so that a runtime decides about no path."""
     expected = {step.path: step for step in down}
     try:
-        outcome = apply(root, _data(pull), lambda step: expected.get(step.path) == step, tell)
+        outcome = apply(root, _data(pull), lambda step: expected.get(step.path) == step, tell, bits)
     except ValueError as error:
         raise ColabRemoteError(f"`{host}` sent what nobody asked for: {error}", "sync again") from None
     missing = expected.keys() - outcome.problems.keys() - set(outcome.done)

@@ -113,6 +113,7 @@ BAD_PATHS = [
     "sub/.Colab-Remote/x",
     ".colab-remote-partial-x",
     "x" * 5000,
+    "lone \ud800 half",
 ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from pair import Pair, new_pair, tree
 
 from colab_remote.errors import Refused
-from colab_remote.laptop.sync.lock import sync_lock
+from colab_remote.laptop.lock import sync_lock
 
 NAMES = ["a b", 'it\'s "quoted"', "-rf", "two\nlines", "한글", os.fsdecode(b"caf\xe9"), "tab\there", "$HOME", "*"]
 
@@ -259,7 +259,7 @@ def test_two_syncs_at_once_the_second_says_who_holds_it(pair: Pair) -> None:
     pair.sync()
     lock = pair.here / ".colab-remote" / "lock"
     code = (
-        "import sys, pathlib; from colab_remote.laptop.sync.lock import sync_lock\n"
+        "import sys, pathlib; from colab_remote.laptop.lock import sync_lock\n"
         "with sync_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
