@@ -53,12 +53,12 @@ class Listing:
     rules: dict[str, str] = field(default_factory=dict)
 
 
-def scan(root: str, ignore: Ignore, known: dict[str, Known]) -> Listing:
+def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True) -> Listing:
     """What is in `root` and not ignored. `known` saves reading files again, and holds those found when this returns.
 
-    Our own temporary files, left by a process that was killed, are removed on the way.
+    With `sweep`, our own temporary files, left by a process that was killed, are removed on the way.
     """
-    walk = _Walk(root, ignore, known)
+    walk = _Walk(root, ignore, known, sweep)
     walk.folder("")
     known.clear()
     known.update(walk.known)
@@ -74,23 +74,28 @@ def digest_of(path: str) -> str:
     return digest.hexdigest()
 
 
-def pack_listing(listing: Listing) -> Iterator[bytes]:
-    """A listing as it travels."""
+def pack_listing(listing: Listing, before: Listing | None = None) -> Iterator[bytes]:
+    """A listing as it travels: what makes `before`, which the other end has, into it."""
+    had = before.entries if before else {}
     yield json.dumps([listing.problems, listing.rules]).encode("ascii") + b"\n"
-    rows = [(path, *entry) for path, entry in listing.entries.items()]
+    rows: list[tuple[object, ...]] = [(path, None) for path in had.keys() - listing.entries.keys()]
+    rows += [(path, *entry) for path, entry in listing.entries.items() if had.get(path) != entry]
     for start in range(0, len(rows), _AT_ONCE):
         yield json.dumps(rows[start : start + _AT_ONCE], separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def unpack_listing(lines: Iterable[bytes]) -> Listing:
+def unpack_listing(lines: Iterable[bytes], before: Listing | None = None) -> Listing:
     """The listing that was packed. Raises ValueError for what is none, or has more than MOST entries."""
     rows = iter(lines)
     try:
         problems, rules = json.loads(next(rows))
-        listing = Listing({}, _texts(problems), _texts(rules))
+        listing = Listing(dict(before.entries) if before else {}, _texts(problems), _texts(rules))
         for line in rows:
-            for row in json.loads(line):
-                listing.entries[str(row[0])] = _entry(row[1:])
+            for path, *row in json.loads(line):
+                if row == [None]:
+                    listing.entries.pop(str(path), None)
+                else:
+                    listing.entries[str(path)] = _entry(row)
             if len(listing.entries) > MOST:
                 raise ValueError(f"more than {MOST:,} files")
     except (TypeError, IndexError, StopIteration, RecursionError):
@@ -122,8 +127,8 @@ def _texts(value: object) -> dict[str, str]:
 class _Walk:
     """One scan under way."""
 
-    def __init__(self, root: str, ignore: Ignore, known: dict[str, Known]) -> None:
-        self.root, self.ignore, self.before = root, ignore, known
+    def __init__(self, root: str, ignore: Ignore, known: dict[str, Known], sweep: bool) -> None:
+        self.root, self.ignore, self.before, self.sweep = root, ignore, known, sweep
         self.listing = Listing()
         self.known: dict[str, Known] = {}
         self.trusted = time.time_ns() - _FRESH
@@ -151,7 +156,7 @@ class _Walk:
                     self.folder(prefix + entry.name)
                 else:
                     self._leaf(prefix + entry.name, entry)
-            elif entry.name.startswith(TEMPORARY) and not is_folder:
+            elif self.sweep and entry.name.startswith(TEMPORARY) and not is_folder:
                 os.unlink(entry.path)
 
     def _rules(self, folder: str) -> None:

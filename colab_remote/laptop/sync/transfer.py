@@ -42,10 +42,15 @@ def look(project: Project, conversation: Conversation, folder: str) -> Exchange:
     return conversation.start("files_look", folder=folder, exclude=project.exclude, outputs=project.outputs)
 
 
-def seen(exchange: Exchange, folder: str, host: str) -> Far:
-    """The answer of `look`. Raises ColabRemoteError for one that makes no sense."""
+def watch_far(project: Project, conversation: Conversation, folder: str) -> Exchange:
+    """Ask what is in the runtime's folder as soon as that is not what was last told; `seen` reads the answer."""
+    return conversation.start("files_watch", folder=folder, exclude=project.exclude, outputs=project.outputs)
+
+
+def seen(exchange: Exchange, folder: str, host: str, before: Listing | None = None) -> Far:
+    """The answer of `look`, or of `watch_far` after `before`. Raises ColabRemoteError for one that makes no sense."""
     try:
-        listing = unpack_listing(Pieces(_data(exchange)).lines())
+        listing = unpack_listing(Pieces(_data(exchange)).lines(), before)
         said = exchange.result
         mark = {name: str(value) for name, value in said["mark"].items() if value is not None}
         if mark and not _ID.fullmatch(mark.get("disk") or mark["begun"]):
