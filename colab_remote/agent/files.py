@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from colab_remote.agent.serve import Call, Method
 from colab_remote.both.arrive import FULL, apply
 from colab_remote.both.ignore import Ignore
 from colab_remote.both.protocol import Refusal
-from colab_remote.both.records import Pieces, Step, pack_steps, unpack
+from colab_remote.both.records import Step, pack_requests, pack_steps, unpack_requests
 from colab_remote.both.scan import Known, Listing, pack_listing, scan
 from colab_remote.both.whole import read_json, write_json, write_whole
 
@@ -111,16 +110,24 @@ def take(call: Call) -> dict[str, Any]:
 
 def give(call: Call) -> dict[str, Any]:
     """The steps asked for in the body, with their content, in DATA."""
-    steps = list(_steps(call))
-    call.send(pack_steps(call.arguments["folder"], steps))
+    steps = _asked(call)
+    digests = {step.path: found for step, found in steps if found}
+    call.send(pack_steps(call.arguments["folder"], [step for step, _ in steps], digests))
     return {}
 
 
-def _steps(call: Call) -> Iterator[Step]:
-    for line in Pieces(call.body()).lines():
-        word, value = unpack(line)
-        if word == "set":
-            yield value[0]
+def blocks(call: Call) -> dict[str, Any]:
+    """The steps in the body in DATA, with the digests of what `folder` has for them now."""
+    steps = [step for step, _ in _asked(call)]
+    call.send(pack_requests(steps, call.arguments["folder"]))
+    return {}
+
+
+def _asked(call: Call) -> list[tuple[Step, bytes]]:
+    try:
+        return list(unpack_requests(call.body()))
+    except ValueError as error:
+        raise Refusal("failed", f"what was asked for cannot be understood: {error}") from None
 
 
 def _mark(folder: Path) -> dict[str, Any]:
@@ -145,4 +152,10 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-METHODS: dict[str, Method] = {"files_look": look, "files_watch": watch, "files_take": take, "files_give": give}
+METHODS: dict[str, Method] = {
+    "files_look": look,
+    "files_watch": watch,
+    "files_blocks": blocks,
+    "files_take": take,
+    "files_give": give,
+}

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Callable
 
+from colab_remote.both.blocks import patched
+from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, place_of, unfit_target
-from colab_remote.both.records import CHANGED, Pieces, Step, unpack
+from colab_remote.both.records import CHANGED, Step, open_plain, unpack
 from colab_remote.both.scan import Entry, digest_of
 from colab_remote.both.whole import TEMPORARY, flush_folder
 
@@ -54,9 +56,10 @@ def apply(
                 arrival.outcome.problems[value[0]] = value[1]
                 continue
             step, length = value
-            if not allowed(step) or length not in (0, step.length):
+            fits = step.patchable and length < step.length if word == "patch" else length in (0, step.length)
+            if not allowed(step) or not fits:
                 raise ValueError("a step that nobody asked for")
-            arrival.take(step, pieces.take(length))
+            arrival.take(step, pieces.take(length), word == "patch")
     return arrival.outcome
 
 
@@ -92,10 +95,13 @@ class _Arrival:
             for waiting in list(self._waiting):
                 self._drop(waiting)
 
-    def take(self, step: Step, content: Iterator[bytes]) -> None:
+    def take(self, step: Step, content: Iterator[bytes], is_patch: bool) -> None:
         """Make one step, or note why not; its content is read in any case."""
         try:
-            if step.length:
+            if is_patch:
+                with open_plain(place_of(self.root, step.path)) as old:
+                    self._receive(step, patched(old, content, step.length))
+            elif step.length:
                 self._receive(step, content)
             else:
                 self._settle()
