@@ -351,7 +351,11 @@ PARTS: dict[str, Callable[[], Iterator[Iterator[Sequence[str]]]]] = {
 def main() -> None:
     """Print the table: `bench_sync.py [PART]...`, all parts when none is named."""
     header = ("what", "round trip", "Mbit/s", "ours", "rival", "which", "ratio", "at most")
-    rows = [found for name in sys.argv[1:] or PARTS for part in PARTS[name]() for found in part]
+    rows = []
+    for part in (part for name in sys.argv[1:] or PARTS for part in PARTS[name]()):
+        for found in part:
+            rows.append(found)
+            print("  ".join(found), file=sys.stderr, flush=True)
     table(f"Sync, fresh connections, medians of {RUNS}", header, rows)
 
 

@@ -6,6 +6,7 @@ In user space, because the kernel here has no netem. Used by tests, scripts/benc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -131,4 +132,5 @@ class BadNetwork:
             except OSError:
                 continue
         if writer.can_write_eof() and not writer.is_closing():
-            writer.write_eof()
+            with contextlib.suppress(OSError):
+                writer.write_eof()
