@@ -5,25 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
+import secrets
 import stat
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Callable
+from typing import Callable
 
 from colab_remote.both.blocks import patched
 from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, place_of, unfit_target
 from colab_remote.both.records import CHANGED, Step, open_plain, unpack
 from colab_remote.both.scan import Entry, digest_of
-from colab_remote.both.whole import TEMPORARY, flush_folder
+from colab_remote.both.whole import TEMPORARY, flush_file, flush_file_systems, flush_folder
 
 FULL = "did not fit: the disk is full"
-_BATCH = 64  # files, and
+_BATCH = 500  # files, and
 _BATCH_BYTES = 32 << 20  # bytes, that are flushed together
+_MANY = 8  # files for which their whole disk is flushed
 _FRESH = 2 * 10**9  # nanoseconds, see scan
 
 
@@ -70,7 +72,6 @@ class _Waiting:
     step: Step
     temporary: str
     place: str
-    file: BinaryIO
 
 
 class _Arrival:
@@ -80,7 +81,8 @@ class _Arrival:
         self.root, self.tell, self.bits = root, tell, bits
         self.outcome = Outcome()
         self._waiting: list[_Waiting] = []
-        self._bytes = 0
+        self._bytes = self._made = 0
+        self._prefix = f"{TEMPORARY}{secrets.token_hex(8)}-"
         self._touched: set[str] = set()
         self._umask = _umask()
 
@@ -117,16 +119,16 @@ class _Arrival:
     def _receive(self, step: Step, content: Iterator[bytes]) -> None:
         assert step.after is not None
         place = place_of(self.root, step.path, make=True)
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(place))
-        waiting = _Waiting(step, temporary, place, os.fdopen(handle, "wb"))
+        handle, temporary = self._temporary(place)
+        waiting = _Waiting(step, temporary, place)
         self._waiting.append(waiting)
         digest = hashlib.blake2b(digest_size=16)
         try:
-            for piece in content:
-                digest.update(piece)
-                waiting.file.write(piece)
-                self.tell(len(piece))
-            waiting.file.flush()
+            with open(handle, "wb", buffering=0) as file:
+                for piece in content:
+                    digest.update(piece)
+                    _write(file, piece)
+                    self.tell(len(piece))
             if digest.hexdigest() != step.after.mark:
                 raise Unfit(CHANGED)
         except BaseException:
@@ -136,12 +138,20 @@ class _Arrival:
         if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self._settle()
 
+    def _temporary(self, place: str) -> tuple[int, str]:
+        """A new file beside `place`: its handle and its path. tempfile.mkstemp takes longer than the disk does."""
+        self._made += 1
+        path = os.path.join(os.path.dirname(place), f"{self._prefix}{self._made}")
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), path
+
     def _settle(self) -> None:
         """Bring what waits to the disk and into its place, then the folders' entries to the disk."""
+        folders = {os.path.dirname(waiting.place) for waiting in self._waiting}
+        flushed = len(self._waiting) >= _MANY and flush_file_systems(folders)
         for waiting in list(self._waiting):
             try:
-                os.fsync(waiting.file.fileno())
-                waiting.file.close()
+                if not flushed:
+                    flush_file(waiting.temporary)
                 self._put(waiting)
                 self.outcome.done.append(waiting.step.path)
             except Unfit as error:
@@ -149,8 +159,9 @@ class _Arrival:
             except OSError as error:
                 self.outcome.problems[waiting.step.path] = _reason(error)
             self._drop(waiting)
-        for folder in self._touched:
-            if os.path.isdir(folder):
+        there = [folder for folder in self._touched if os.path.isdir(folder)]
+        if not (flushed and flush_file_systems(there)):
+            for folder in there:
                 flush_folder(Path(folder))
         self._touched.clear()
         self._bytes = 0
@@ -168,9 +179,6 @@ class _Arrival:
 
     def _drop(self, waiting: _Waiting) -> None:
         self._waiting.remove(waiting)
-        # Closing writes what is left, which a full disk refuses once more.
-        with contextlib.suppress(OSError):
-            waiting.file.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(waiting.temporary)
 
@@ -218,9 +226,17 @@ class _Arrival:
         assert step.after is not None
         if step.after.size:
             raise Unfit(CHANGED)
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(place))
-        self._waiting.append(_Waiting(step, temporary, place, os.fdopen(handle, "wb")))
+        handle, temporary = self._temporary(place)
+        os.close(handle)
+        self._waiting.append(_Waiting(step, temporary, place))
         self._settle()
+
+
+def _write(file: io.RawIOBase, data: bytes) -> None:
+    """All of `data`: one call may take less where the disk is nearly full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def check(place: str, before: Entry | None, bits: bool = True) -> os.stat_result | None:
