@@ -103,10 +103,9 @@ class _Arrival:
             if is_patch:
                 with open_plain(place_of(self.root, step.path)) as old:
                     self._receive(step, patched(old, content, step.length))
-            elif step.length:
+            elif step.brings:
                 self._receive(step, content)
             else:
-                self._settle()
                 self._change(step)
                 self.outcome.done.append(step.path)
         except Unfit as error:
@@ -173,6 +172,8 @@ class _Arrival:
         mode = stat.S_IMODE(found.st_mode) if found and stat.S_ISREG(found.st_mode) else 0o666 & ~self._umask
         os.chmod(waiting.temporary, _with_bit(mode, entry.executable, self._umask))
         os.utime(waiting.temporary, ns=(entry.mtime_ns, entry.mtime_ns))
+        if waiting.step.before is not None and waiting.step.before.kind == "folder":
+            _clear(waiting.place, waiting.step.before)
         # RACE: a save between the check and this line is lost; no portable call compares and replaces.
         os.replace(waiting.temporary, waiting.place)
         self._touched.add(os.path.dirname(waiting.place))
@@ -183,7 +184,7 @@ class _Arrival:
             os.unlink(waiting.temporary)
 
     def _change(self, step: Step) -> None:
-        """A step without content: remove, make a link or a folder, an empty file, or change a mode."""
+        """A step without content: remove, make a link or a folder, or change a mode."""
         place = place_of(self.root, step.path, make=step.after is not None)
         found = look(place)
         if step.after is not None and step.after.kind == "folder" and found and stat.S_ISDIR(found.st_mode):
@@ -197,11 +198,9 @@ class _Arrival:
             os.mkdir(place)
         elif step.after.kind == "link":
             self._link(place, step)
-        elif step.before is not None and step.before.kind == "file" and step.before.mark == step.after.mark:
+        else:
             assert found is not None
             os.chmod(place, _with_bit(stat.S_IMODE(found.st_mode), step.after.executable, self._umask))
-        else:
-            self._empty(place, step)
 
     def _remove(self, place: str, before: Entry | None) -> None:
         _clear(place, before)
@@ -221,15 +220,6 @@ class _Arrival:
             raise Unfit(reason)
         _clear(place, step.before)
         os.symlink(step.after.mark, place)
-
-    def _empty(self, place: str, step: Step) -> None:
-        assert step.after is not None
-        if step.after.size:
-            raise Unfit(CHANGED)
-        handle, temporary = self._temporary(place)
-        os.close(handle)
-        self._waiting.append(_Waiting(step, temporary, place))
-        self._settle()
 
 
 def _write(file: io.RawIOBase, data: bytes) -> None:

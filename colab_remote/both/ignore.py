@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
@@ -56,8 +57,11 @@ class Rules:
     def __init__(self, source: str, lines: Iterable[str]) -> None:
         self.source = source
         self.lines = [line for line in map(_line, range(1, 1 << 30), lines) if line]
-        self._runs = [_Run(run) for run in _runs(self.lines)]
         self._all = _Run(self.lines) if self.lines else None
+
+    @cached_property
+    def _runs(self) -> list[_Run]:
+        return [_Run(run) for run in _runs(self.lines)]
 
     def verdict(self, path: str, name: str) -> bool | None:
         """Whether `path` (relative to the rules' folder, a folder's ending in `/`) is ignored; None: not said here.

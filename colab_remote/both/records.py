@@ -36,12 +36,16 @@ class Step(NamedTuple):
         return self.before is not None and self.before.kind == "file" and min(self.before.size, self.length) >= SMALLEST
 
     @property
-    def length(self) -> int:
-        """Bytes of content that travel: none where the other side has the same under another mode."""
+    def brings(self) -> bool:
+        """Whether it makes a file's content, though it be none: not where the other side has it under another mode."""
         if self.after is None or self.after.kind != "file":
-            return 0
-        same = self.before is not None and self.before.kind == "file" and self.before.mark == self.after.mark
-        return 0 if same else self.after.size
+            return False
+        return not (self.before is not None and self.before.kind == "file" and self.before.mark == self.after.mark)
+
+    @property
+    def length(self) -> int:
+        """Bytes of content that travel."""
+        return self.after.size if self.after is not None and self.brings else 0
 
 
 def in_order(steps: Iterable[Step]) -> list[Step]:

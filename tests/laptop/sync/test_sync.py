@@ -61,9 +61,16 @@ def test_a_second_sync_moves_nothing(pair: Pair) -> None:
 
 
 def test_deletions_modes_links_and_folders_travel(pair: Pair) -> None:
-    for name in ("gone", "mode", "becomes a link", "becomes a folder", "folder/becomes a file", "kept"):
+    for name in ("gone", "mode", "becomes a link", "becomes a folder", "folder/becomes a file", "kept", "emptied"):
         pair.write(pair.here, name, name)
+    for name in ("empty one", "empty two"):
+        (pair.here / name).mkdir()
     pair.sync()
+    (pair.here / "empty one").rmdir()
+    (pair.here / "empty one").touch()
+    (pair.there / "empty two").rmdir()
+    pair.write(pair.there, "empty two", "x")
+    pair.write(pair.there, "emptied", "")
     (pair.there / "gone").unlink()
     (pair.there / "mode").chmod(0o755)
     (pair.here / "becomes a link").unlink()
@@ -72,7 +79,7 @@ def test_deletions_modes_links_and_folders_travel(pair: Pair) -> None:
     pair.write(pair.here, "becomes a folder/in it", "x")
     shutil.rmtree(pair.there / "folder")
     pair.write(pair.there, "folder", "a file now")
-    pair.sync()
+    assert pair.sync().problems == {}
     assert tree(pair.there) == tree(pair.here)
     assert (pair.here / "folder").read_text() == "a file now"
     assert os.access(pair.here / "mode", os.X_OK)
