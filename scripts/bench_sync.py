@@ -297,7 +297,7 @@ class Peaks:
     """The largest resident size of `sync` and of its agent while they run, MB."""
 
     def __init__(self, bench: Bench) -> None:
-        self.marks = {"sync\\0--json": 0, "import base64;exec": 0}
+        self.marks = {"sync\0--json": 0, "import base64;exec": 0}
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._look_on)
         self.thread.start()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # conflicts and problems that are named one by one
 _SHORT = 0.5  # seconds after which a transfer is shown,
-_SELDOM = 5.0  # and between two lines about it where there is no terminal
+_SELDOM = 3.0  # and between two lines about it where there is no terminal
 CLEAR = "\r\x1b[K"
 
 
@@ -146,10 +146,11 @@ class _Telling:
             self.end()
             self._began = self._told = now
         if self._terminal and now - self._began > _SHORT:
-            self._show(progress)
+            self._show(progress, now - self._began)
         elif not self._terminal and now - self._told > _SELDOM:
             self._told = now
-            output().say(_plain(progress, now - self._began))
+            known = f"{amount(progress.bytes)} of {amount(progress.total)}"
+            output().say(f"sync     {known} · {_pace(progress, now - self._began)}")
 
     def end(self) -> None:
         """Take the bar away."""
@@ -157,30 +158,29 @@ class _Telling:
             self._bar.stop()
             self._bar = None
 
-    def _show(self, progress: Progress) -> None:
+    def _show(self, progress: Progress, seconds: float) -> None:
         if self._bar is None:
-            self._bar = _new_bar(progress)
-        self._bar.update(self._bar.task_ids[0], completed=progress.bytes)
+            self._bar = _new_bar(progress.total)
+        self._bar.update(self._bar.task_ids[0], completed=progress.bytes, description=_pace(progress, seconds))
 
 
-def _new_bar(progress: Progress) -> Bar:
+def _new_bar(total: int) -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as Bar
 
     print(CLEAR, end="", file=sys.stderr, flush=True)
-    columns = (TextColumn("sync    "), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    bar = Bar(*columns, TextColumn("{task.description}"), console=Console(stderr=True), transient=True)
-    bar.add_task(_files(progress.files), total=progress.total)
+    shown = (TextColumn("sync    "), BarColumn(), DownloadColumn(), TextColumn("{task.description}"))
+    bar = Bar(*shown, console=Console(stderr=True), transient=True)
+    bar.add_task("", total=total)
     bar.start()
     return bar
 
 
-def _plain(progress: Progress, seconds: float) -> str:
+def _pace(progress: Progress, seconds: float) -> str:
     rate = progress.bytes / seconds
-    left = (progress.total - progress.bytes) / rate
-    known = f"{amount(progress.bytes)} of {amount(progress.total)} in {_files(progress.files)}"
-    return f"sync     {known} · {amount(rate)}/s · {left:,.0f} s left"
+    left = max(0, progress.total - progress.bytes) / rate
+    return f"{_files(progress.files)} · {amount(rate)}/s · {left:,.0f} s left"
 
 
 @contextmanager
