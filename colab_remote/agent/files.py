@@ -6,7 +6,8 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,75 @@ from colab_remote.agent.serve import Call, Method
 from colab_remote.both.arrive import FULL, apply
 from colab_remote.both.ignore import Ignore
 from colab_remote.both.protocol import Refusal
-from colab_remote.both.records import Pieces, Step, pack_steps, unpack
-from colab_remote.both.scan import Known, pack_listing, scan
+from colab_remote.both.records import Step, pack_requests, pack_steps, unpack_requests
+from colab_remote.both.scan import Known, Listing, pack_listing, scan
 from colab_remote.both.whole import read_json, write_json, write_whole
 
 _OURS = ".colab-remote"
+_POLL = 0.03  # seconds between two looks of a watch at the least,
+_LEISURE = 20  # times what a look takes, so that watching takes 5 % of a core at most,
+_SLOWEST = 5.0  # and seconds at the most
 
 
 def look(call: Call) -> dict[str, Any]:
     """What `folder` holds, as a listing in DATA; its mark, whether anything is in it, and the disk's free bytes."""
     folder = Path(call.arguments["folder"])
     if not folder.exists() and not folder.is_symlink():
-        call.send(pack_listing(scan(str(folder), Ignore((), ()), {})))
-        return {"mark": {}, "occupied": False, "free": _free(folder)}
+        _watched.pop(str(folder), None)
+        call.send(pack_listing(Listing()))
+        return _facts(folder)
     if folder.is_symlink() or not folder.is_dir():
         raise Refusal("refused", f"`{folder}` on the runtime is no folder", "move it away, or rename the project")
     mark = _mark(folder)
-    ignore = Ignore(call.arguments["exclude"], call.arguments["outputs"])
     known = _known(folder) if mark else {}
     before = dict(known)
-    call.send(pack_listing(scan(str(folder), ignore, known)))
+    told = _scan(call, known, sweep=True)
+    call.send(pack_listing(told))
+    _watched[str(folder)] = _Watched(told, known)
     if mark and known != before:
         # It only saves time: a disk that is full must not end the sync that may free it.
         with contextlib.suppress(OSError):
             write_whole(folder / _OURS / "known", json.dumps(known).encode("ascii"))
-    occupied = any(name != _OURS for name in os.listdir(folder))
-    return {"mark": mark, "occupied": occupied, "free": _free(folder)}
+    return _facts(folder)
+
+
+@dataclass
+class _Watched:
+    """What this conversation was told last about a folder, and what its scans learned."""
+
+    told: Listing = field(default_factory=Listing)
+    known: dict[str, Known] = field(default_factory=dict)
+
+
+_watched: dict[str, _Watched] = {}
+
+
+def watch(call: Call) -> dict[str, Any]:
+    """Wait until `folder` is not as it was last told, or the call is cancelled: as `look`, but only what changed."""
+    folder = Path(call.arguments["folder"])
+    watched = _watched.setdefault(str(folder), _Watched())
+    pause = 0.0
+    while True:
+        ended = call.cancelled(pause)
+        started = time.monotonic()
+        # Another conversation may be bringing files at this moment: its temporary ones are not left behind.
+        found = _scan(call, watched.known, sweep=False)
+        if ended or found != watched.told:
+            break
+        pause = min(max(_POLL, (time.monotonic() - started) * _LEISURE), _SLOWEST)
+    before, watched.told = watched.told, found
+    call.send(pack_listing(found, before))
+    return _facts(folder)
+
+
+def _scan(call: Call, known: dict[str, Known], sweep: bool) -> Listing:
+    ignore = Ignore(call.arguments["exclude"], call.arguments["outputs"])
+    return scan(str(call.arguments["folder"]), ignore, known, sweep)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    occupied = folder.is_dir() and any(name != _OURS for name in os.listdir(folder))
+    return {"mark": _mark(folder), "occupied": occupied, "free": _free(folder)}
 
 
 def take(call: Call) -> dict[str, Any]:
@@ -66,16 +110,24 @@ def take(call: Call) -> dict[str, Any]:
 
 def give(call: Call) -> dict[str, Any]:
     """The steps asked for in the body, with their content, in DATA."""
-    steps = list(_steps(call))
-    call.send(pack_steps(call.arguments["folder"], steps))
+    steps = _asked(call)
+    digests = {step.path: found for step, found in steps if found}
+    call.send(pack_steps(call.arguments["folder"], [step for step, _ in steps], digests))
     return {}
 
 
-def _steps(call: Call) -> Iterator[Step]:
-    for line in Pieces(call.body()).lines():
-        word, value = unpack(line)
-        if word == "set":
-            yield value[0]
+def blocks(call: Call) -> dict[str, Any]:
+    """The steps in the body in DATA, with the digests of what `folder` has for them now."""
+    steps = [step for step, _ in _asked(call)]
+    call.send(pack_requests(steps, call.arguments["folder"]))
+    return {}
+
+
+def _asked(call: Call) -> list[tuple[Step, bytes]]:
+    try:
+        return list(unpack_requests(call.body()))
+    except ValueError as error:
+        raise Refusal("failed", f"what was asked for cannot be understood: {error}") from None
 
 
 def _mark(folder: Path) -> dict[str, Any]:
@@ -100,4 +152,10 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-METHODS: dict[str, Method] = {"files_look": look, "files_take": take, "files_give": give}
+METHODS: dict[str, Method] = {
+    "files_look": look,
+    "files_watch": watch,
+    "files_blocks": blocks,
+    "files_take": take,
+    "files_give": give,
+}

@@ -14,9 +14,9 @@ from colab_remote.both.protocol import (
     Garbled,
     Kind,
     Refusal,
+    Sender,
     Tally,
     chunked,
-    pack_data,
     pack_json,
     read_frame,
 )
@@ -34,6 +34,7 @@ class Wire:
 
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
+        self.data = Sender(self.write).data
         self._buffer = bytearray()
         self._waiting = bytearray()
 
@@ -100,7 +101,7 @@ class Call:
         """Answer with DATA."""
         for chunk in chunked(pieces):
             self._sent.add(chunk)
-            self._wire.write(pack_data(self._request, chunk))
+            self._wire.data(self._request, chunk)
 
     def event(self, value: dict[str, Any]) -> None:
         """Tell the laptop something before the answer ends."""

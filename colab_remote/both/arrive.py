@@ -5,23 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
+import secrets
 import stat
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Callable
+from typing import Callable
 
+from colab_remote.both.blocks import patched
+from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, place_of, unfit_target
-from colab_remote.both.records import CHANGED, Pieces, Step, unpack
+from colab_remote.both.records import CHANGED, Step, open_plain, unpack
 from colab_remote.both.scan import Entry, digest_of
-from colab_remote.both.whole import TEMPORARY, flush_folder
+from colab_remote.both.whole import TEMPORARY, flush_file, flush_file_systems, flush_folder
 
 FULL = "did not fit: the disk is full"
-_BATCH = 64  # files, and
+_BATCH = 500  # files, and
 _BATCH_BYTES = 32 << 20  # bytes, that are flushed together
+_MANY = 8  # files for which their whole disk is flushed
 _FRESH = 2 * 10**9  # nanoseconds, see scan
 
 
@@ -34,14 +38,18 @@ class Outcome:
 
 
 def apply(
-    root: str, chunks: Iterable[bytes], allowed: Callable[[Step], bool], tell: Callable[[int], None] | None = None
+    root: str,
+    chunks: Iterable[bytes],
+    allowed: Callable[[Step], bool],
+    tell: Callable[[int], None] | None = None,
+    bits: bool = True,
 ) -> Outcome:
-    """Make the changes that arrive in `chunks`; `tell` hears of bytes as they come.
+    """Make the changes that arrive in `chunks`; `tell` hears of bytes as they come, `bits`: the disk has executables.
 
     A path that is not as its step's `before` says is left alone. Raises ValueError for a stream that is damaged or
     brings a step that is not allowed.
     """
-    arrival = _Arrival(root, tell or (lambda count: None))
+    arrival = _Arrival(root, tell or (lambda count: None), bits)
     pieces = Pieces(chunks)
     with arrival:
         for line in pieces.lines():
@@ -50,9 +58,10 @@ def apply(
                 arrival.outcome.problems[value[0]] = value[1]
                 continue
             step, length = value
-            if not allowed(step) or length not in (0, step.length):
+            fits = step.patchable and length < step.length if word == "patch" else length in (0, step.length)
+            if not allowed(step) or not fits:
                 raise ValueError("a step that nobody asked for")
-            arrival.take(step, pieces.take(length))
+            arrival.take(step, pieces.take(length), word == "patch")
     return arrival.outcome
 
 
@@ -63,17 +72,17 @@ class _Waiting:
     step: Step
     temporary: str
     place: str
-    file: BinaryIO
 
 
 class _Arrival:
     """Steps being made. Files wait for each other so that the disk is asked once for many."""
 
-    def __init__(self, root: str, tell: Callable[[int], None]) -> None:
-        self.root, self.tell = root, tell
+    def __init__(self, root: str, tell: Callable[[int], None], bits: bool) -> None:
+        self.root, self.tell, self.bits = root, tell, bits
         self.outcome = Outcome()
         self._waiting: list[_Waiting] = []
-        self._bytes = 0
+        self._bytes = self._made = 0
+        self._prefix = f"{TEMPORARY}{secrets.token_hex(8)}-"
         self._touched: set[str] = set()
         self._umask = _umask()
 
@@ -88,13 +97,15 @@ class _Arrival:
             for waiting in list(self._waiting):
                 self._drop(waiting)
 
-    def take(self, step: Step, content: Iterator[bytes]) -> None:
+    def take(self, step: Step, content: Iterator[bytes], is_patch: bool) -> None:
         """Make one step, or note why not; its content is read in any case."""
         try:
-            if step.length:
+            if is_patch:
+                with open_plain(place_of(self.root, step.path)) as old:
+                    self._receive(step, patched(old, content, step.length))
+            elif step.brings:
                 self._receive(step, content)
             else:
-                self._settle()
                 self._change(step)
                 self.outcome.done.append(step.path)
         except Unfit as error:
@@ -107,16 +118,16 @@ class _Arrival:
     def _receive(self, step: Step, content: Iterator[bytes]) -> None:
         assert step.after is not None
         place = place_of(self.root, step.path, make=True)
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(place))
-        waiting = _Waiting(step, temporary, place, os.fdopen(handle, "wb"))
+        handle, temporary = self._temporary(place)
+        waiting = _Waiting(step, temporary, place)
         self._waiting.append(waiting)
         digest = hashlib.blake2b(digest_size=16)
         try:
-            for piece in content:
-                digest.update(piece)
-                waiting.file.write(piece)
-                self.tell(len(piece))
-            waiting.file.flush()
+            with open(handle, "wb", buffering=0) as file:
+                for piece in content:
+                    digest.update(piece)
+                    _write(file, piece)
+                    self.tell(len(piece))
             if digest.hexdigest() != step.after.mark:
                 raise Unfit(CHANGED)
         except BaseException:
@@ -126,12 +137,20 @@ class _Arrival:
         if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self._settle()
 
+    def _temporary(self, place: str) -> tuple[int, str]:
+        """A new file beside `place`: its handle and its path. tempfile.mkstemp takes longer than the disk does."""
+        self._made += 1
+        path = os.path.join(os.path.dirname(place), f"{self._prefix}{self._made}")
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), path
+
     def _settle(self) -> None:
         """Bring what waits to the disk and into its place, then the folders' entries to the disk."""
+        folders = {os.path.dirname(waiting.place) for waiting in self._waiting}
+        flushed = len(self._waiting) >= _MANY and flush_file_systems(folders)
         for waiting in list(self._waiting):
             try:
-                os.fsync(waiting.file.fileno())
-                waiting.file.close()
+                if not flushed:
+                    flush_file(waiting.temporary)
                 self._put(waiting)
                 self.outcome.done.append(waiting.step.path)
             except Unfit as error:
@@ -139,8 +158,9 @@ class _Arrival:
             except OSError as error:
                 self.outcome.problems[waiting.step.path] = _reason(error)
             self._drop(waiting)
-        for folder in self._touched:
-            if os.path.isdir(folder):
+        there = [folder for folder in self._touched if os.path.isdir(folder)]
+        if not (flushed and flush_file_systems(there)):
+            for folder in there:
                 flush_folder(Path(folder))
         self._touched.clear()
         self._bytes = 0
@@ -148,29 +168,28 @@ class _Arrival:
     def _put(self, waiting: _Waiting) -> None:
         entry = waiting.step.after
         assert entry is not None
-        found = check(waiting.place, waiting.step.before)
+        found = check(waiting.place, waiting.step.before, self.bits)
         mode = stat.S_IMODE(found.st_mode) if found and stat.S_ISREG(found.st_mode) else 0o666 & ~self._umask
         os.chmod(waiting.temporary, _with_bit(mode, entry.executable, self._umask))
         os.utime(waiting.temporary, ns=(entry.mtime_ns, entry.mtime_ns))
+        if waiting.step.before is not None and waiting.step.before.kind == "folder":
+            _clear(waiting.place, waiting.step.before)
         # RACE: a save between the check and this line is lost; no portable call compares and replaces.
         os.replace(waiting.temporary, waiting.place)
         self._touched.add(os.path.dirname(waiting.place))
 
     def _drop(self, waiting: _Waiting) -> None:
         self._waiting.remove(waiting)
-        # Closing writes what is left, which a full disk refuses once more.
-        with contextlib.suppress(OSError):
-            waiting.file.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(waiting.temporary)
 
     def _change(self, step: Step) -> None:
-        """A step without content: remove, make a link or a folder, an empty file, or change a mode."""
+        """A step without content: remove, make a link or a folder, or change a mode."""
         place = place_of(self.root, step.path, make=step.after is not None)
         found = look(place)
         if step.after is not None and step.after.kind == "folder" and found and stat.S_ISDIR(found.st_mode):
             return
-        check(place, step.before)
+        check(place, step.before, self.bits)
         self._touched.add(os.path.dirname(place))
         if step.after is None:
             self._remove(place, step.before)
@@ -179,11 +198,9 @@ class _Arrival:
             os.mkdir(place)
         elif step.after.kind == "link":
             self._link(place, step)
-        elif step.before is not None and step.before.kind == "file" and step.before.mark == step.after.mark:
+        else:
             assert found is not None
             os.chmod(place, _with_bit(stat.S_IMODE(found.st_mode), step.after.executable, self._umask))
-        else:
-            self._empty(place, step)
 
     def _remove(self, place: str, before: Entry | None) -> None:
         _clear(place, before)
@@ -204,33 +221,32 @@ class _Arrival:
         _clear(place, step.before)
         os.symlink(step.after.mark, place)
 
-    def _empty(self, place: str, step: Step) -> None:
-        assert step.after is not None
-        if step.after.size:
-            raise Unfit(CHANGED)
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(place))
-        self._waiting.append(_Waiting(step, temporary, place, os.fdopen(handle, "wb")))
-        self._settle()
+
+def _write(file: io.RawIOBase, data: bytes) -> None:
+    """All of `data`: one call may take less where the disk is nearly full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
-def check(place: str, before: Entry | None) -> os.stat_result | None:
-    """What lies at `place`, if it is still what `before` says. Raises Unfit."""
+def check(place: str, before: Entry | None, bits: bool = True) -> os.stat_result | None:
+    """What lies at `place`, if it is still what `before` says; of modes only where there are `bits`. Raises Unfit."""
     found = look(place)
     if (found is None) != (before is None):
         raise Unfit(CHANGED)
-    if found is not None and before is not None and not _same(place, found, before):
+    if found is not None and before is not None and not _same(place, found, before, bits):
         raise Unfit(CHANGED)
     return found
 
 
-def _same(place: str, found: os.stat_result, before: Entry) -> bool:
+def _same(place: str, found: os.stat_result, before: Entry, bits: bool) -> bool:
     if before.kind == "folder":
         return stat.S_ISDIR(found.st_mode)
     if before.kind == "link":
         return stat.S_ISLNK(found.st_mode) and os.readlink(place) == before.mark
     if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (before.size, before.mtime_ns):
         return False
-    if os.name != "nt" and bool(found.st_mode & 0o100) != before.executable:
+    if bits and bool(found.st_mode & 0o100) != before.executable:
         return False
     fresh = max(found.st_mtime_ns, found.st_ctime_ns) > time.time_ns() - _FRESH
     return not fresh or digest_of(place) == before.mark

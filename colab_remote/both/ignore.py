@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
@@ -56,17 +57,20 @@ class Rules:
     def __init__(self, source: str, lines: Iterable[str]) -> None:
         self.source = source
         self.lines = [line for line in map(_line, range(1, 1 << 30), lines) if line]
-        self._runs = [_Run(run) for run in _runs(self.lines)]
+        self._all = _Run(self.lines) if self.lines else None
+
+    @cached_property
+    def _runs(self) -> list[_Run]:
+        return [_Run(run) for run in _runs(self.lines)]
 
     def verdict(self, path: str, name: str) -> bool | None:
         """Whether `path` (relative to the rules' folder, a folder's ending in `/`) is ignored; None: not said here.
 
         `name` is its last part. What lies in an ignored folder is not looked at: the caller does not go there.
         """
-        for run in self._runs:
-            if run.matches(path, name):
-                return run.ignores
-        return None
+        if self._all is None or not self._all.matches(path, name):
+            return None  # so it is with most
+        return next(run.ignores for run in self._runs if run.matches(path, name))
 
     def deciding(self, path: str, name: str) -> Line | None:
         """The line that decides about `path`, None where none does."""
@@ -151,7 +155,7 @@ def ignored(chain: list[tuple[int, Rules]], path: str, name: str, folder: bool) 
 
 
 def _always(name: str) -> bool:
-    return name.lower() in NEVER or name.startswith(TEMPORARY)
+    return name.startswith(".") and (name.lower() in NEVER or name.startswith(TEMPORARY))
 
 
 def _line(number: int, text: str) -> Line | None:

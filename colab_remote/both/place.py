@@ -22,8 +22,13 @@ class Unfit(Exception):
 def unfit(path: str, windows: bool = os.name == "nt") -> str:
     """Why `path` can be no file's of the project, empty where it can. `windows`: on a disk of Windows."""
     parts = path.split("/")
-    if not path or "\0" in path or len(os.fsencode(path)) > _LONGEST or any(part in ("", ".", "..") for part in parts):
+    if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
         return "is no path inside the project"
+    try:
+        if len(os.fsencode(path)) > _LONGEST:
+            return "is no path inside the project"
+    except UnicodeEncodeError:
+        return "has a name that no file can have"
     # Windows and macOS take other spellings of a name for the same: their ways to write `.git` are kept out too.
     if any(part.lower().rstrip(". ") in (*NEVER, "git~1") or part.startswith(TEMPORARY) for part in parts):
         return "would lie in a folder that is never synced"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
@@ -21,6 +22,7 @@ CHUNK = 1 << 18
 DEFLATED = 0x80
 _HEADER = struct.Struct("!IBI")
 _SAMPLE = 4096
+_BUFFERED = 4 << 20  # bytes that buffers on the way take at once, so that the line's own speed shows only later
 
 
 class Kind(IntEnum):
@@ -100,12 +102,52 @@ def pack_json(kind: Kind, request: int, value: dict[str, Any]) -> bytes:
     return pack(kind, request, payload)
 
 
-def pack_data(request: int, data: bytes) -> bytes:
-    """A DATA frame with up to LARGEST bytes, deflated where that makes it smaller."""
-    squeezed = zlib.compress(data, 1) if _worth_deflating(data) else data
-    if len(squeezed) >= len(data):
-        return pack(Kind.DATA, request, data)
-    return _HEADER.pack(len(squeezed), Kind.DATA | DEFLATED, request) + squeezed
+class _Speed:
+    """Bytes a second, the latest counting most."""
+
+    def __init__(self) -> None:
+        self._bytes = self._seconds = 0.0
+
+    def add(self, count: int, seconds: float) -> None:
+        self._bytes, self._seconds = self._bytes * 0.8 + count, self._seconds * 0.8 + seconds
+
+    def seconds(self, count: float) -> float:
+        """How long that many bytes take; none before anything was learned."""
+        return count * self._seconds / self._bytes if self._bytes else 0.0
+
+
+class Sender:
+    """Sends DATA frames through `write`, deflated where they arrive sooner for it."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._sent = 0
+        self._line, self._deflating = _Speed(), _Speed()
+        self._shrinks = 0.5
+
+    def data(self, request: int, data: bytes) -> None:
+        """Send up to LARGEST bytes."""
+        frame = self._deflated(request, data) if self._pays(len(data)) and _is_thin(data) else None
+        frame = frame or pack(Kind.DATA, request, data)
+        started = time.perf_counter()
+        self._write(frame)
+        self._sent += len(frame)
+        if self._sent > _BUFFERED:
+            self._line.add(len(frame), time.perf_counter() - started)
+
+    def _pays(self, count: int) -> bool:
+        """Whether the line needs longer for what deflating saves than that takes."""
+        saved = self._line.seconds(count * (1 - self._shrinks))
+        return self._sent <= _BUFFERED or saved > self._deflating.seconds(count)
+
+    def _deflated(self, request: int, data: bytes) -> bytes | None:
+        started = time.perf_counter()
+        squeezed = zlib.compress(data, 1)
+        self._deflating.add(len(data), time.perf_counter() - started)
+        self._shrinks = len(squeezed) / len(data)
+        if len(squeezed) >= len(data):
+            return None
+        return _HEADER.pack(len(squeezed), Kind.DATA | DEFLATED, request) + squeezed
 
 
 def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -141,7 +183,8 @@ def read_frame(read: Callable[[int], bytes]) -> Frame | None:
         raise Garbled(f"frames of type {kind} are unknown") from None
 
 
-def _worth_deflating(data: bytes) -> bool:
+def _is_thin(data: bytes) -> bool:
+    """Whether deflating makes it smaller, by its beginning."""
     sample = data[:_SAMPLE]
     return len(zlib.compress(sample, 1)) < 0.9 * len(sample)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from colab_remote.both.ignore import IGNORE_FILE, Ignore, ignored
@@ -53,13 +55,19 @@ class Listing:
     rules: dict[str, str] = field(default_factory=dict)
 
 
-def scan(root: str, ignore: Ignore, known: dict[str, Known]) -> Listing:
+def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True) -> Listing:
     """What is in `root` and not ignored. `known` saves reading files again, and holds those found when this returns.
 
-    Our own temporary files, left by a process that was killed, are removed on the way.
+    With `sweep`, our own temporary files, left by a process that was killed, are removed on the way.
     """
-    walk = _Walk(root, ignore, known)
-    walk.folder("")
+    walk = _Walk(root, ignore, known, sweep)
+    collects = gc.isenabled()
+    gc.disable()  # it would look again and again through a hundred thousand tuples for cycles that are not there
+    try:
+        walk.folder("")
+    finally:
+        if collects:
+            gc.enable()
     known.clear()
     known.update(walk.known)
     return walk.listing
@@ -74,23 +82,28 @@ def digest_of(path: str) -> str:
     return digest.hexdigest()
 
 
-def pack_listing(listing: Listing) -> Iterator[bytes]:
-    """A listing as it travels."""
+def pack_listing(listing: Listing, before: Listing | None = None) -> Iterator[bytes]:
+    """A listing as it travels: what makes `before`, which the other end has, into it."""
+    had = before.entries if before else {}
     yield json.dumps([listing.problems, listing.rules]).encode("ascii") + b"\n"
-    rows = [(path, *entry) for path, entry in listing.entries.items()]
+    rows: list[tuple[object, ...]] = [(path, None) for path in had.keys() - listing.entries.keys()]
+    rows += [(path, *entry) for path, entry in listing.entries.items() if had.get(path) != entry]
     for start in range(0, len(rows), _AT_ONCE):
         yield json.dumps(rows[start : start + _AT_ONCE], separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def unpack_listing(lines: Iterable[bytes]) -> Listing:
+def unpack_listing(lines: Iterable[bytes], before: Listing | None = None) -> Listing:
     """The listing that was packed. Raises ValueError for what is none, or has more than MOST entries."""
     rows = iter(lines)
     try:
         problems, rules = json.loads(next(rows))
-        listing = Listing({}, _texts(problems), _texts(rules))
+        listing = Listing(dict(before.entries) if before else {}, _texts(problems), _texts(rules))
         for line in rows:
-            for row in json.loads(line):
-                listing.entries[str(row[0])] = _entry(row[1:])
+            for path, *row in json.loads(line):
+                if row == [None]:
+                    listing.entries.pop(str(path), None)
+                else:
+                    listing.entries[str(path)] = _entry(row)
             if len(listing.entries) > MOST:
                 raise ValueError(f"more than {MOST:,} files")
     except (TypeError, IndexError, StopIteration, RecursionError):
@@ -119,11 +132,15 @@ def _texts(value: object) -> dict[str, str]:
     return {str(key): str(text) for key, text in value.items()}
 
 
+_new = tuple.__new__
+_BY_NAME = attrgetter("name")
+
+
 class _Walk:
     """One scan under way."""
 
-    def __init__(self, root: str, ignore: Ignore, known: dict[str, Known]) -> None:
-        self.root, self.ignore, self.before = root, ignore, known
+    def __init__(self, root: str, ignore: Ignore, known: dict[str, Known], sweep: bool) -> None:
+        self.root, self.ignore, self.before, self.sweep = root, ignore, known, sweep
         self.listing = Listing()
         self.known: dict[str, Known] = {}
         self.trusted = time.time_ns() - _FRESH
@@ -132,7 +149,7 @@ class _Walk:
         """Take in the folder at `path`, and what lies below it."""
         try:
             with os.scandir(os.path.join(self.root, path)) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
+                entries = sorted(found, key=_BY_NAME)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -145,13 +162,14 @@ class _Walk:
             self.listing.entries[path] = Entry("folder", 0, 0, False, "")
         prefix = f"{path}/" if path else ""
         for entry in entries:
+            name = entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not ignored(chain, prefix + entry.name, entry.name, is_folder):
+            if not ignored(chain, prefix + name, name, is_folder):
                 if is_folder:
-                    self.folder(prefix + entry.name)
+                    self.folder(prefix + name)
                 else:
-                    self._leaf(prefix + entry.name, entry)
-            elif entry.name.startswith(TEMPORARY) and not is_folder:
+                    self._leaf(prefix + name, entry)
+            elif self.sweep and name.startswith(TEMPORARY) and not is_folder:
                 os.unlink(entry.path)
 
     def _rules(self, folder: str) -> None:
@@ -167,7 +185,7 @@ class _Walk:
         try:
             found = entry.stat(follow_symlinks=False)
             if stat.S_ISREG(found.st_mode):
-                self.listing.entries[path] = self._file(path, entry.path, found)
+                self._file(path, entry, found)
             elif stat.S_ISLNK(found.st_mode):
                 self._link(path, os.readlink(entry.path))
             else:
@@ -177,15 +195,16 @@ class _Walk:
         except OSError as error:
             self.listing.problems[path] = f"cannot be read: {error.strerror}"
 
-    def _file(self, path: str, place: str, found: os.stat_result) -> Entry:
-        seen = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    def _file(self, path: str, entry: os.DirEntry[str], found: os.stat_result) -> None:
+        size, mtime, ctime = found.st_size, found.st_mtime_ns, found.st_ctime_ns
         known = self.before.get(path)
-        if known is None or known[:4] != seen:
-            known = Known(*seen, digest_of(place))
+        if known is None or known[1] != mtime or known[2] != ctime or known[0] != size or known[3] != found.st_ino:
+            known = Known(size, mtime, ctime, found.st_ino, digest_of(entry.path))
         # A change within the clock's grain of an earlier one leaves no trace in the times.
-        if max(found.st_mtime_ns, found.st_ctime_ns) < self.trusted:
+        if mtime < self.trusted and ctime < self.trusted:
             self.known[path] = known
-        return Entry("file", found.st_size, found.st_mtime_ns, bool(found.st_mode & 0o100), known.digest)
+        # Entry(...) takes twice as long, which is felt with many files.
+        self.listing.entries[path] = _new(Entry, ("file", size, mtime, found.st_mode & 0o100 != 0, known[4]))
 
     def _link(self, path: str, target: str) -> None:
         reason = unfit_target(path, target)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -72,6 +74,37 @@ def flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def flush_file(path: str) -> None:
+    """Bring a file's content to the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))  # Windows flushes no file opened for reading
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_file_systems(folders: Iterable[str]) -> bool:
+    """Bring all that lies on the disks of `folders` to them, in a tenth of the time of many single files.
+
+    False where that cannot be done, or failed.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    system = ctypes.CDLL(None)
+    if not hasattr(system, "syncfs"):
+        return False
+    for folder in {os.stat(folder).st_dev: folder for folder in folders}.values():
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            if system.syncfs(handle):
+                return False
+        finally:
+            os.close(handle)
+    return True
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600, mtime_ns: int | None = None) -> None:

@@ -29,7 +29,9 @@ class Output:
     def report(self, document: dict[str, Any], lines: Iterable[str]) -> None:
         """Print what a command found: one JSON document with --json, else the lines."""
         if self.json:
-            print(json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False), flush=True)
+            text = json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False)
+            # A name that is not UTF-8 holds lone surrogates, which JSON can say and a terminal's encoding cannot.
+            print(text.encode("utf-8", "backslashreplace").decode("utf-8"), flush=True)
             return
         for line in lines:
             print(line, flush=True)

@@ -62,23 +62,36 @@ def init(folder: Path) -> None:
 @click.argument("folder", type=_THERE, default=".")
 @click.option("--host", "host_name", help="The host; the project's, or the only one, where it is left out.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen; touch nothing.")
-@click.option("-v", "--verbose", is_flag=True, help="Name every file.")
+@click.option("-v", "--verbose", is_flag=True, help="Name every file, and what is ignored where it is a dry run.")
 @click.option("--prefer", type=click.Choice(["local", "remote"]), help="Whose version wins a conflict.")
 @click.option("--adopt", is_flag=True, help="Merge with a folder on the runtime that is not this project's yet.")
+@click.option("--watch", is_flag=True, help="Go on: what changes on either side travels as it happens.")
 @reports
-def sync(folder: Path, host_name: str | None, dry_run: bool, verbose: bool, prefer: Side | None, adopt: bool) -> None:
+def sync(
+    folder: Path,
+    host_name: str | None,
+    dry_run: bool,
+    verbose: bool,
+    prefer: Side | None,
+    adopt: bool,
+    watch: bool,
+) -> None:
     """Make a project and its folder on the runtime equal.
 
     What changed on one side goes to the other. What changed on both is a conflict: neither is touched, exit code 3.
     """
-    from colab_remote.cli.syncing import conflicts, document, moves, summary, tells
+    from colab_remote.cli.syncing import conflicts, document, ignored, keep_in_sync, moves, summary, tells
     from colab_remote.laptop.hosts import choose_host
     from colab_remote.laptop.project import remember_host, remembered_host, require_project
     from colab_remote.laptop.reach import reach
     from colab_remote.laptop.sync import synchronize
 
+    if watch and dry_run:
+        raise click.UsageError("--watch and --dry-run exclude each other")
     project = require_project(folder)
     host = choose_host(host_name, remembered_host(project))
+    if watch:
+        keep_in_sync(project, host, prefer, adopt, verbose)
     with reach(host, output().timeout, output().say) as connection, tells() as progress:
         report = synchronize(
             project,
@@ -93,5 +106,5 @@ def sync(folder: Path, host_name: str | None, dry_run: bool, verbose: bool, pref
     remember_host(project, host.name)
     if report.conflicts:
         raise conflicts(report, host.name)
-    lines = [summary(report), *(moves(report) if verbose or dry_run else ())]
+    lines = [summary(report), *(moves(report) if verbose or dry_run else ()), *(ignored(report) if verbose else ())]
     output().report({"host": host.name, **document(report)}, lines)

@@ -60,7 +60,7 @@ def bundle() -> Bundle:
         for path in sorted(folder.rglob("*.py")):
             files[f"{prefix}/{path.relative_to(folder).as_posix()}"] = path.read_text("utf-8")
     content = json.dumps(files).encode("ascii")
-    return Bundle(hashlib.blake2b(content, digest_size=16).hexdigest(), zlib.compress(content, 9))
+    return Bundle(hashlib.blake2b(content, digest_size=16).hexdigest(), zlib.compress(content, 6))
 
 
 # Runs on whatever `python3` is over there, so nothing newer than Python 3.5 before the version is checked.

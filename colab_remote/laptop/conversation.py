@@ -10,10 +10,10 @@ from colab_remote.both.protocol import (
     Frame,
     Garbled,
     Kind,
+    Sender,
     Tally,
     chunked,
     pack,
-    pack_data,
     pack_json,
     read_frame,
 )
@@ -87,6 +87,7 @@ class Conversation:
     def __init__(self, stream: Stream, host: str) -> None:
         self._stream, self.host = stream, host
         self._requests = 0
+        self._sender = Sender(self.send)
         self._buffer = bytearray()
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
@@ -102,7 +103,7 @@ class Conversation:
             tally = Tally()
             for chunk in chunked(body):
                 tally.add(chunk)
-                self.send(pack_data(request, chunk))
+                self._sender.data(request, chunk)
             self.send(pack_json(Kind.END, request, tally.facts()))
         return Exchange(self, request)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from colab_remote.both.whole import NewerFormat, read_json, write_json, write_whole
 from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.laptop.lock import LOCK, sync_lock
 
 SETTINGS = "colab-remote.toml"
 OURS = ".colab-remote"
@@ -174,19 +175,25 @@ def _identity(root: Path) -> str:
     """The project's id, made anew in a folder that has none or was copied from another."""
     found = root.stat()
     place = {"device": found.st_dev, "inode": found.st_ino}
+    return _id(root, place) or _new_id(root, place)
+
+
+def _id(root: Path, place: dict[str, int]) -> str | None:
     record = _record(root)
-    if record.get("root") != place or not isinstance(record.get("id"), str):
-        record = {"id": secrets.token_hex(16), "root": place}
-        _keep(root, record)
-    return str(record["id"])
+    return record["id"] if record.get("root") == place and isinstance(record.get("id"), str) else None
 
 
-def _keep(root: Path, record: dict[str, Any]) -> None:
+def _new_id(root: Path, place: dict[str, int]) -> str:
     folder = root / OURS
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_whole(folder / ".gitignore", b"*\n")
-        write_json(folder / "project.json", record)
+        with sync_lock(folder / LOCK):
+            found = _id(root, place)  # another command may have been faster
+            if found is None:
+                found = secrets.token_hex(16)
+                write_whole(folder / ".gitignore", b"*\n")
+                write_json(folder / "project.json", {"id": found, "root": place})
+            return found
     except OSError as error:
         raise ColabRemoteError(
             f"`{folder}` cannot be written: {error.strerror}", "a project keeps its state there"

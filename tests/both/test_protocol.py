@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+import time
 import zlib
 
 import pytest
@@ -15,10 +17,10 @@ from colab_remote.both.protocol import (
     Frame,
     Garbled,
     Kind,
+    Sender,
     Tally,
     chunked,
     pack,
-    pack_data,
     pack_json,
     read_frame,
 )
@@ -38,16 +40,41 @@ def test_a_frame_is_read_as_it_was_packed(kind: Kind, request: int, payload: byt
     assert frames(pack(kind, request, payload)) == [Frame(kind, request, payload)]
 
 
+def sent(request: int, data: bytes) -> bytes:
+    """The frame in which it travels."""
+    wire: list[bytes] = []
+    Sender(wire.append).data(request, data)
+    return b"".join(wire)
+
+
 @given(REQUESTS, st.one_of(st.binary(), st.binary(max_size=9).map(lambda piece: piece * 5000)))
 def test_data_arrives_as_it_was_whether_deflated_or_not(request: int, data: bytes) -> None:
-    assert frames(pack_data(request, data)) == [Frame(Kind.DATA, request, data)]
+    assert frames(sent(request, data)) == [Frame(Kind.DATA, request, data)]
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK, LARGEST - 1, LARGEST])
 def test_the_largest_payload_travels_deflated(size: int) -> None:
-    packed = pack_data(1, bytes(size))
+    packed = sent(1, bytes(size))
     assert len(packed) <= 10 + size // 100
     assert frames(packed) == [Frame(Kind.DATA, 1, bytes(size))]
+
+
+@pytest.mark.parametrize(("seconds", "deflates"), [(0, False), (0.2, True)])
+def test_deflating_stops_where_the_line_is_faster_than_it(seconds: float, deflates: bool) -> None:
+    data = bytes(random.Random(1).choices(b"abcdefghijklmnop", k=CHUNK))
+    wire: list[bytes] = []
+
+    def write(frame: bytes) -> None:
+        wire.append(frame)
+        if len(wire) > 35:
+            time.sleep(seconds)
+
+    sender = Sender(write)
+    for _ in range(45):
+        sender.data(1, data)
+    assert len(wire[0]) < 0.7 * CHUNK
+    assert (len(wire[-1]) < 0.7 * CHUNK) == deflates
+    assert all(frames(frame) == [Frame(Kind.DATA, 1, data)] for frame in wire)
 
 
 @given(JSON)

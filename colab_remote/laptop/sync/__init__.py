@@ -7,36 +7,43 @@ import posixpath
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from colab_remote.both.arrive import FULL
 from colab_remote.both.ignore import Ignore
 from colab_remote.both.records import Step
 from colab_remote.both.scan import Listing, scan
 from colab_remote.errors import ColabRemoteError, Refused
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.conversation import Conversation, Exchange
+from colab_remote.laptop.lock import LOCK, sync_lock
 from colab_remote.laptop.project import OURS, SETTINGS, Project
-from colab_remote.laptop.sync.lock import sync_lock
 from colab_remote.laptop.sync.reconcile import Conflict, Content, Plan, Side, content, reconcile
-from colab_remote.laptop.sync.scope import narrow
+from colab_remote.laptop.sync.scope import ignored_here, keeps_bits, lend_bits, narrow
 from colab_remote.laptop.sync.state import State, load_known, load_state, save_known, save_state
 from colab_remote.laptop.sync.transfer import Far, Transferred, look, seen, transfer
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sync is: bytes that passed, of those that are to pass both ways, and the files there are."""
+    """How far a sync is: bytes that passed, of those that are to pass both ways, and the files there are.
+
+    `first`: it is told for the first time.
+    """
 
     bytes: int
     total: int
     files: int
+    first: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds."""
+    """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds.
+
+    Of a dry run, also what is not synced by a rule: the rule by path.
+    """
 
     up: tuple[str, ...]
     down: tuple[str, ...]
@@ -47,6 +54,7 @@ class Report:
     sent: int
     received: int
     seconds: float
+    ignored: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +85,55 @@ def synchronize(
     `prefer` decides; ColabRemoteError for a full disk; Unreachable.
     """
     options = Options(host, prefer, adopt, dry_run, progress)
+    folder = posixpath.join(workdir, project.name)
+    with laptop_disk(), sync_lock(project.root / OURS / LOCK):
+        return settle(project, conversation, look(project, conversation, folder), folder, options)
+
+
+@contextmanager
+def laptop_disk() -> Iterator[None]:
+    """What this laptop's disk refuses inside, as a ColabRemoteError."""
     try:
-        with sync_lock(project.root / OURS / "lock"):
-            return _synchronize(project, conversation, posixpath.join(workdir, project.name), options)
+        yield
     except OSError as error:
         where = f" at `{error.filename}`" if error.filename else ""
         raise ColabRemoteError(f"this laptop's disk refused{where}: {error.strerror or error}") from None
 
 
-def _synchronize(project: Project, conversation: Conversation, folder: str, options: Options) -> Report:
+def settle(
+    project: Project, conversation: Conversation, looked: Exchange | Far, folder: str, options: Options
+) -> Report:
+    """One sync, the project's lock being held: with what the runtime was asked, or has said since the last one."""
     started = time.monotonic()
-    answer = look(project, conversation, folder)
-    here, known = _look_here(project)
-    far = seen(answer, folder, options.host)
+    known = load_known(project)
+    remembered = dict(known)
+    here = scan(str(project.root), Ignore(project.exclude, project.outputs), known)
+    far = looked if isinstance(looked, Far) else seen(looked, folder, options.host)
     mark = _mark(project, far, options)
     state = load_state(project, mark["disk"] if far.mark.get("project") == project.id else None)
     ancestor = state.ancestor(here.entries, far.listing.entries)
+    bits = keeps_bits(project.root / OURS / LOCK)
+    if not bits:
+        lend_bits(project.root, here.entries, ancestor, far.listing.entries)
     scope = narrow(project, ancestor, here, far.listing)
     plan = _only_up(reconcile(ancestor, here.entries, far.listing.entries, options.prefer), scope.problems)
     _halt(plan, here, far.listing, options.host)
     if options.dry_run:
-        return _report(plan, Transferred(), scope.problems, started)
+        report = _report(plan, Transferred(), scope.problems, started)
+        return replace(report, ignored=ignored_here(project, here))
     _fits(plan, far, project, options.host)
     if plan.up or plan.down:
         # One that is cut off must leave no riddle: what arrived is found again by this.
         begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
         save_state(project, mark["disk"], begun)
-    done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, options.progress))
+    done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, options.progress), bits)
     agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here)})
     if agreed != state or mark != far.mark:
         save_state(project, mark["disk"], agreed)
-    save_known(project, known)
+    if known != remembered:
+        save_known(project, known)
     _full(done, folder, options.host, project)
     return _report(plan, done, scope.problems, started)
-
-
-def _look_here(project: Project) -> tuple[Listing, dict[str, Any]]:
-    known = load_known(project)
-    return scan(str(project.root), Ignore(project.exclude, project.outputs), known), known
 
 
 def _mark(project: Project, far: Far, options: Options) -> dict[str, str]:
@@ -198,9 +217,9 @@ def _teller(plan: Plan, progress: Callable[[Progress], None] | None) -> Callable
 
     def tell(count: int) -> None:
         nonlocal passed
-        passed += count
+        first, passed = passed == 0, passed + count
         if progress:
-            progress(Progress(passed, total, len(plan.up) + len(plan.down)))
+            progress(Progress(passed, total, len(plan.up) + len(plan.down), first))
 
     return tell
 

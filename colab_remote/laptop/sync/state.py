@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +53,13 @@ def load_state(project: Project, disk: str | None) -> State:
 def save_state(project: Project, disk: str, state: State) -> None:
     """Keep what both sides agree on now, and what is about to change."""
     _write(_place(project, disk), {"project": project.id, **{name: getattr(state, name) for name in _PARTS}})
+
+
+def states_version(project: Project) -> dict[str, tuple[int, int]]:
+    """Differs after any sync of the project that has changed what was agreed on."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(project.root / OURS / "state") as found:
+        return {entry.name: (entry.stat().st_ino, entry.stat().st_mtime_ns) for entry in found}
+    return {}
 
 
 def load_known(project: Project) -> dict[str, Known]:

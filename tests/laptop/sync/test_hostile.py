@@ -113,6 +113,7 @@ BAD_PATHS = [
     "sub/.Colab-Remote/x",
     ".colab-remote-partial-x",
     "x" * 5000,
+    "lone \ud800 half",
 ]
 
 
@@ -164,6 +165,8 @@ def test_a_file_below_a_link_of_its_own_is_refused(pair: Pair) -> None:
         ["set", "asked", None, a_file(), -1],
         ["set", "asked", None, a_file(), "x"],
         ["set", "asked", None, ["device", 4, 0, False, ""], 4],
+        ["patch", "asked", None, a_file(), 3],
+        ["patch", "asked", a_file(1 << 20), a_file(1 << 20), 20],
         ["run", "asked", "rm -rf ~"],
         [],
         {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 from pair import Pair, new_pair, tree
 
 from colab_remote.errors import Refused
-from colab_remote.laptop.sync.lock import sync_lock
+from colab_remote.laptop.conversation import Stream
+from colab_remote.laptop.lock import sync_lock
 
 NAMES = ["a b", 'it\'s "quoted"', "-rf", "two\nlines", "한글", os.fsdecode(b"caf\xe9"), "tab\there", "$HOME", "*"]
 
@@ -59,9 +61,16 @@ def test_a_second_sync_moves_nothing(pair: Pair) -> None:
 
 
 def test_deletions_modes_links_and_folders_travel(pair: Pair) -> None:
-    for name in ("gone", "mode", "becomes a link", "becomes a folder", "folder/becomes a file", "kept"):
+    for name in ("gone", "mode", "becomes a link", "becomes a folder", "folder/becomes a file", "kept", "emptied"):
         pair.write(pair.here, name, name)
+    for name in ("empty one", "empty two"):
+        (pair.here / name).mkdir()
     pair.sync()
+    (pair.here / "empty one").rmdir()
+    (pair.here / "empty one").touch()
+    (pair.there / "empty two").rmdir()
+    pair.write(pair.there, "empty two", "x")
+    pair.write(pair.there, "emptied", "")
     (pair.there / "gone").unlink()
     (pair.there / "mode").chmod(0o755)
     (pair.here / "becomes a link").unlink()
@@ -70,7 +79,7 @@ def test_deletions_modes_links_and_folders_travel(pair: Pair) -> None:
     pair.write(pair.here, "becomes a folder/in it", "x")
     shutil.rmtree(pair.there / "folder")
     pair.write(pair.there, "folder", "a file now")
-    pair.sync()
+    assert pair.sync().problems == {}
     assert tree(pair.there) == tree(pair.here)
     assert (pair.here / "folder").read_text() == "a file now"
     assert os.access(pair.here / "mode", os.X_OK)
@@ -245,6 +254,86 @@ def test_dry_run_touches_nothing_and_says_what_would_happen(pair: Pair) -> None:
     assert not pair.there.exists()
 
 
+class Counted:
+    """A stream that counts what passes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.bytes = stream, 0
+
+    def recv(self, count: int) -> bytes:
+        data = self.stream.recv(count)
+        self.bytes += len(data)
+        return data
+
+    def sendall(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self.stream.sendall(data)
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def passed(pair: Pair) -> int:
+    """Bytes that one sync takes, both ways."""
+    counted: list[Counted] = []
+
+    def count(stream: Stream) -> Stream:
+        counted.append(Counted(stream))
+        return counted[0]
+
+    assert pair.sync(through=count).problems == {}
+    assert tree(pair.there) == tree(pair.here)
+    return counted[0].bytes
+
+
+def test_of_a_large_file_only_what_changed_travels(pair: Pair) -> None:
+    old = random.Random(1).randbytes(4_000_000)
+    (pair.here / "large").write_bytes(old)
+    assert passed(pair) > len(old)
+    for side in (pair.here, pair.there):
+        old += b"appended" * 100
+        (side / "large").write_bytes(old)
+        assert passed(pair) < 40_000
+        old = old[:2_000_000] + b"changed" * 1000 + old[2_007_000:]
+        (side / "large").write_bytes(old)
+        assert passed(pair) < 50_000
+        old = old[:-1_000_000]
+        (side / "large").write_bytes(old)
+        assert passed(pair) < 40_000
+
+
+def test_a_large_file_that_changes_on_its_way_is_settled_by_the_next_sync(pair: Pair) -> None:
+    (pair.here / "large").write_bytes(bytes(4_000_000))
+    pair.sync()
+    (pair.here / "large").write_bytes(bytes(2_000_000) + b"x" * 2_000_000)
+    answers = []
+
+    def meddle(stream: Stream) -> Stream:
+        meddling = Counted(stream)
+        real = meddling.sendall
+
+        def send(data: bytes) -> None:
+            if not answers and b"files_blocks" in data:
+                answers.append(data)
+                (pair.there / "large").write_bytes(b"y" * 4_000_000)
+            real(data)
+
+        meddling.sendall = send  # type: ignore[method-assign]
+        return meddling
+
+    assert "large" in pair.sync(through=meddle).problems
+    assert (pair.there / "large").read_bytes() == b"y" * 4_000_000
+    assert [conflict.path for conflict in pair.sync().conflicts] == ["large"]
+
+
+def test_long_names_of_many_files_fit_into_what_the_runtime_tells(pair: Pair) -> None:
+    folder = pair.there / ("d" * 200) / ("e" * 200)
+    folder.mkdir(parents=True)
+    for number in range(1200):
+        (folder / f"{number}{'f' * 200}").touch()
+    assert len(pair.sync(adopt=True).down) == 1200
+
+
 def test_what_a_killed_process_left_is_swept(pair: Pair) -> None:
     pair.sync()
     for side in (pair.here, pair.there):
@@ -259,7 +348,7 @@ def test_two_syncs_at_once_the_second_says_who_holds_it(pair: Pair) -> None:
     pair.sync()
     lock = pair.here / ".colab-remote" / "lock"
     code = (
-        "import sys, pathlib; from colab_remote.laptop.sync.lock import sync_lock\n"
+        "import sys, pathlib; from colab_remote.laptop.lock import sync_lock\n"
         "with sync_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(

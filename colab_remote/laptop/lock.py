@@ -12,6 +12,7 @@ from pathlib import Path
 
 from colab_remote.errors import Refused
 
+LOCK = "lock"  # in a project's `.colab-remote/`
 PATIENCE = 10.0  # seconds to wait for another sync
 _LOOK = 0.05
 _SPAN = 1 << 30  # where the locked byte lies: Windows lets nobody read a locked one

@@ -1,0 +1,175 @@
+"""A project kept in sync: what changes on either side travels as it happens."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from colab_remote.both.ignore import NEVER
+from colab_remote.both.records import CHANGED
+from colab_remote.both.scan import Listing
+from colab_remote.errors import ColabRemoteError, Unreachable
+from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.hosts import load_host
+from colab_remote.laptop.lock import LOCK, sync_lock
+from colab_remote.laptop.project import OURS, Project
+from colab_remote.laptop.reach import reach
+from colab_remote.laptop.sync import Options, Report, laptop_disk, settle
+from colab_remote.laptop.sync.state import states_version
+from colab_remote.laptop.sync.transfer import Far, look, seen, watch_far
+
+_STEP, _DEBOUNCE = 20, 200  # milliseconds of quiet after which a burst of changes is over, and its longest wait
+_IDLE = 1000  # milliseconds after which it is heard that nothing changed
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to find a lost host again, the last again and again
+_GLANCE = 1.0  # seconds; a wait without an end hears no Ctrl-C on Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a watch tells: `synced` with a report, `lost` and `back` with a sentence about the host."""
+
+    kind: str
+    report: Report | None = None
+    message: str = ""
+
+
+def watch(project: Project, options: Options, timeout: float | None) -> Iterator[Event]:
+    """Keep the project and its folder on `options.host` equal until the caller stops asking.
+
+    Each time it is lost the host is sought again, by its name, for ever. Raises what `synchronize` raises, Unreachable
+    only where the host cannot be reached to begin with.
+    """
+    with _local_changes(project.root) as woken:
+        attempts, met = 0, False
+        while True:
+            try:
+                host = load_host(options.host)
+                with reach(host, timeout) as connection:
+                    folder = posixpath.join(host.ticket.workdir, project.name)
+                    followed = _Following(project, connection.open_agent(), folder, options, woken)
+                    if attempts > 1:
+                        yield Event("back", message=f"`{host.name}` answers again")
+                    attempts, met = 0, True
+                    for report in followed.reports():
+                        options = replace(options, prefer=None, adopt=False)
+                        yield Event("synced", report)
+            except Unreachable as error:
+                if not met:
+                    raise
+                attempts += 1
+                if attempts == 2:
+                    yield Event("lost", message=f"{error.message}; trying again until it is back")
+                threading.Event().wait(_PAUSES[min(attempts, len(_PAUSES)) - 1])
+
+
+class _Following:
+    """The syncs over one conversation."""
+
+    def __init__(
+        self, project: Project, conversation: Conversation, folder: str, options: Options, woken: threading.Event
+    ) -> None:
+        self.project, self.conversation, self.folder = project, conversation, folder
+        self.options, self.woken = options, woken
+
+    def reports(self) -> Iterator[Report]:
+        """A report for each sync that did something, or met other problems than the one before, and for the first."""
+        far: Far | None = None
+        listing = Listing()
+        version: object = None
+        before: Report | None = None
+        while True:
+            self.woken.clear()
+            with laptop_disk(), sync_lock(self.project.root / OURS / LOCK, math.inf):
+                # After another command's sync what we heard of the runtime may be older than what they agreed on.
+                if far is None or version != states_version(self.project):
+                    far = seen(look(self.project, self.conversation, self.folder), self.folder, self.options.host)
+                listing = far.listing
+                report = settle(self.project, self.conversation, _copy(far), self.folder, self.options)
+                version = states_version(self.project)
+            if before is None or _tells_more(report, before):
+                self.options = replace(self.options, prefer=None, adopt=False)
+                before = report
+                yield report
+            far = self._next(listing)
+
+    def _next(self, listing: Listing) -> Far:
+        """What the runtime holds once either side has changed. Raises Unreachable."""
+        asked = watch_far(self.project, self.conversation, self.folder)
+        answers: list[Far | ColabRemoteError] = []
+
+        def hear() -> None:
+            try:
+                answers.append(seen(asked, self.folder, self.options.host, listing))
+            except ColabRemoteError as error:
+                answers.append(error)
+            self.woken.set()
+
+        hearing = threading.Thread(target=hear, daemon=True)
+        hearing.start()
+        while not self.woken.wait(_GLANCE):
+            pass
+        if not answers:
+            asked.cancel()
+        while hearing.is_alive():
+            hearing.join(_GLANCE)
+        (answer,) = answers
+        if isinstance(answer, ColabRemoteError):
+            raise answer
+        return answer
+
+
+def _copy(far: Far) -> Far:
+    """A sync takes out of what it is given what it leaves alone."""
+    found = far.listing
+    return replace(far, listing=Listing(dict(found.entries), dict(found.problems), dict(found.rules)))
+
+
+def _tells_more(report: Report, before: Report) -> bool:
+    moved = report.up or report.down or report.deleted_here or report.deleted_there
+    return bool(moved) or _obstacles(report) != _obstacles(before)
+
+
+def _obstacles(report: Report) -> object:
+    lasting = {path: reason for path, reason in report.problems.items() if reason != CHANGED}
+    return (report.conflicts, lasting)
+
+
+@contextmanager
+def _local_changes(root: Path) -> Iterator[threading.Event]:
+    """An event that is set whenever something changes in `root`."""
+    import watchfiles
+
+    woken, stop = threading.Event(), threading.Event()
+
+    def concerns(change: object, path: str) -> bool:
+        return not NEVER.intersection(Path(path).relative_to(root).parts)
+
+    def look_on() -> None:
+        looking = False
+        for changes in watchfiles.watch(
+            root,
+            watch_filter=concerns,
+            debounce=_DEBOUNCE,
+            step=_STEP,
+            stop_event=stop,
+            rust_timeout=_IDLE,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        ):
+            # What changed before it began to look is found by one more scan.
+            if changes or not looking:
+                woken.set()
+            looking = True
+
+    thread = threading.Thread(target=look_on, daemon=True)
+    thread.start()
+    try:
+        yield woken
+    finally:
+        stop.set()
+        thread.join(2)

@@ -1,0 +1,54 @@
+"""`colab-remote sync` at its edges: names of any bytes, explanations, two at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from pair import tree
+from sides import PATIENCE, Host
+
+
+@pytest.fixture
+def project(host: Host, request: pytest.FixtureRequest) -> Path:
+    """An empty project."""
+    root = host.laptop.home / request.node.name
+    root.mkdir()
+    (root / "colab-remote.toml").touch()
+    return root
+
+
+def test_a_dry_run_explains_what_is_ignored_as_git_does(host: Host, project: Path) -> None:
+    for name in ("a.log", "src/b.log", "src/kept.py", "src/__pycache__/kept.pyc"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    (project / ".gitignore").write_text("# logs\n*.log\n")
+    done = host.laptop("sync", "--dry-run", "-v", cwd=project)
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("  ignored")]
+    assert ["ignored", "src/b.log", ".gitignore:2:*.log"] in rows
+    assert ["ignored", "src/__pycache__/", "the", "usual", "suspects:1:__pycache__/"] in rows
+    assert not [row for row in rows if "kept" in row[1]]
+    assert not (host.runtime.workdir / project.name).exists()
+
+
+def test_names_that_are_not_utf_8_travel_and_are_told_to_programs_too(host: Host, project: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (project / name).write_text("x")
+    done = host.laptop("sync", "--json", cwd=project, PYTHONIOENCODING="utf-8:strict")
+    assert done.returncode == 0, done.stderr
+    assert name in json.loads(done.stdout)["up"]
+    assert (host.runtime.workdir / project.name / name).read_text() == "x"
+
+
+def test_two_syncs_at_once_both_end_well(host: Host, project: Path) -> None:
+    for number in range(50):
+        (project / str(number)).write_text(f"{number}" * 1000)
+    with ExitStack() as stack:
+        both = [stack.enter_context(host.laptop.started("sync", cwd=project)) for _ in range(2)]
+        for command in both:
+            _, errors = command.communicate(timeout=PATIENCE)
+            assert command.returncode == 0, errors
+    assert tree(project) == tree(host.runtime.workdir / project.name)
