@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import posixpath
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -64,7 +65,7 @@ def watch(project: Project, options: Options, timeout: float | None) -> Iterator
                 attempts += 1
                 if attempts == 2:
                     yield Event("lost", message=f"{error.message}; trying again until it is back")
-                threading.Event().wait(_PAUSES[min(attempts, len(_PAUSES)) - 1])
+                time.sleep(_PAUSES[min(attempts, len(_PAUSES)) - 1])
 
 
 class _Following:
