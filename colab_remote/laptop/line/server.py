@@ -166,7 +166,7 @@ class Line:
         return {
             "since": self._since,
             "connected": live.since if live else None,
-            "round_trip": live.round_trip if live else None,
+            "round_trip": (live.round_trip or live.connection.quickest or None) if live else None,
             "up": passed.up,
             "down": passed.down,
             "users": users,
