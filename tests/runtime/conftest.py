@@ -68,3 +68,13 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
     assert not left
+
+
+@pytest.fixture
+def content() -> Path:
+    """Colab's working directory. It stays: tests beside this one may be using it."""
+    folder = Path("/content")
+    if not folder.exists() and not os.access("/", os.W_OK):
+        pytest.skip("needs to make /content")
+    folder.mkdir(exist_ok=True)
+    return folder

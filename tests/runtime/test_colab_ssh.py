@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import importlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,21 +26,6 @@ ngrokToken = {token!r}
 launch_ssh(ngrokToken, password={password!r}{more})
 """
 PASSWORD = "correct horse"
-
-
-@pytest.fixture
-def content() -> Iterator[None]:
-    """The folder that Colab has, and that no cell for colab-ssh names."""
-    folder = Path("/content")
-    there = folder.exists()
-    try:
-        folder.mkdir(exist_ok=True)
-    except PermissionError:
-        pytest.skip("only root may make /content")
-    yield
-    if not there:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
 
 
 @pytest.fixture
@@ -74,7 +57,7 @@ def test_the_signature_is_the_real_ones(colab_ssh: Any, name: str) -> None:
 
 
 def test_a_cell_for_colab_ssh_runs_with_its_import_changed(
-    content: None, agent: Agent, kernel: Kernel, laptop: Laptop
+    content: Path, agent: Agent, kernel: Kernel, laptop: Laptop
 ) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
     kernel.run(f"import os; os.environ['PYNGROK_NGROK_PATH'] = {agent.environment['PYNGROK_NGROK_PATH']!r}")
