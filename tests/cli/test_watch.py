@@ -36,7 +36,8 @@ class Watch:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.told: Queue[str] = Queue()
-        threading.Thread(target=self._hear, daemon=True).start()
+        self.hearing = threading.Thread(target=self._hear, daemon=True)
+        self.hearing.start()
 
     def _hear(self) -> None:
         assert self.process.stdout is not None
@@ -56,8 +57,12 @@ def watching(host: Host, project: Path) -> Iterator[Watch]:
     """A watch that has synced once."""
     with host.laptop.started("sync", "--watch", "--json", cwd=project) as process:
         watch = Watch(process)
-        assert "train.py" in watch.event("synced")["up"]
-        yield watch
+        try:
+            assert "train.py" in watch.event("synced")["up"]
+            yield watch
+        finally:
+            process.kill()
+            watch.hearing.join()
 
 
 def becomes(state: Callable[[], object], wanted: object) -> None:
