@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def _echo(server: socket.socket) -> None:
             there, _ = server.accept()
         except OSError:
             return
-        with there:
+        with there, suppress(OSError):
             there.sendall(there.recv(100))
 
 
