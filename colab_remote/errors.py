@@ -66,3 +66,11 @@ class ContactLost(ColabRemoteError):
 
     code = "contact-lost"
     exit_code = 255
+
+
+_KINDS: dict[str, type[ColabRemoteError]] = {kind.code: kind for kind in ColabRemoteError.__subclasses__()}
+
+
+def kind_of(code: object) -> type[ColabRemoteError]:
+    """The class that has that code, for an error that another process of ours has told."""
+    return _KINDS.get(str(code), ColabRemoteError)

@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from colab_remote.errors import Refused
 
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
-SSH_PATH = "/.colab-remote/ssh"  # where a runtime's HTTP endpoint leads to its sshd
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 _VIA = re.compile(rf"({_USER.pattern})@({_HOST.pattern})(:\d{{1,5}})?")

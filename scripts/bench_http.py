@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,31 +9,22 @@ import time
 from pathlib import Path
 from statistics import median
 
-from measure import command, medians, table
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from colab_remote.laptop.ssh_config import proxy_command
-from colab_remote.runtime.bridge import Bridge
+from measure import command, medians, table  # noqa: E402
+from sides import started_sshd  # noqa: E402
+
+from colab_remote.laptop.ssh_config import proxy_command  # noqa: E402
+from colab_remote.runtime.bridge import Bridge  # noqa: E402
 
 RUNS = 5
 SIZE = 200_000_000  # bytes
 KEYS = 200
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
-
-
-def serve(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """An sshd on a free port that takes the key in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    for name in ("host", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    settings = {"ListenAddress": f"127.0.0.1:{port}", "AuthorizedKeysFile": folder / "key.pub", "PidFile": "none"}
-    options = [f"-o{name}={value}" for name, value in {**settings, "StrictModes": "no", "UsePAM": "no"}.items()]
-    return subprocess.Popen([SSHD, "-D", "-f", os.devnull, "-h", str(folder / "host"), *options]), port
 
 
 def ssh(folder: Path, port: int, *more: str) -> list[str]:
-    """The words that reach that sshd."""
+    """The words that reach the sshd at that port with the key in `folder`."""
     options = ["-oStrictHostKeyChecking=no", f"-oUserKnownHostsFile={folder}/known", "-oLogLevel=ERROR", *more]
     return ["ssh", "-F", "none", "-i", str(folder / "key"), "-p", str(port), *options, "127.0.0.1"]
 
@@ -75,13 +63,14 @@ def keystroke(way: list[str]) -> float:
 
 def main() -> None:
     """Print both ways side by side, and what `proxy` costs to start."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        server, port = serve(folder)
+    with tempfile.TemporaryDirectory() as name, started_sshd(Path(name) / "runtime") as runtime:
+        folder, port = Path(name), runtime.port
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+        runtime.admit((folder / "key.pub").read_text())
         bridge = Bridge("127.0.0.1", port)
         line = proxy_command("ws", "127.0.0.1", bridge.port, sys.executable, sys.platform)
+        rows: list[tuple[str, str, str, str]] = []
         ways = [ssh(folder, port), ssh(folder, port, f"-oProxyCommand={line}")]
-        time.sleep(0.5)
         for title, measure, unit, digits in (
             ("pull", lambda way: pulled(way) / 1e6, "MB/s", 0),
             ("push", lambda way: pushed(way) / 1e6, "MB/s", 0),
@@ -92,17 +81,12 @@ def main() -> None:
             against = f"{framed / raw:.2f}" if unit == "MB/s" else f"{framed - raw:+.2f} {unit}"
             rows.append((title, f"{raw:.{digits}f} {unit}", f"{framed:.{digits}f} {unit}", against))
         bridge.close()
-        server.terminate()
     table(f"SSH over HTTP, medians of {RUNS}", ("", "ssh", "ngrok-http's way", "against ssh"), rows)
     imports = command(sys.executable, "-c", "import websockets.sync.client")
-    with subprocess.Popen(["true"]) as _:
-        refused = ["colab_remote", "proxy", "ws://127.0.0.1:9"]
-        start = lambda: subprocess.run([sys.executable, "-m", *refused], capture_output=True)  # noqa: E731
-        base, ours = medians([imports, start], 15)
+    refused = [sys.executable, "-m", "colab_remote", "proxy", "ws://127.0.0.1:9"]
+    base, ours = medians([imports, lambda: subprocess.run(refused, capture_output=True)], 15)
     print(f"\n`colab-remote proxy`, until it dials: {ours * 1000:.0f} ms, {ours / base:.2f} of importing websockets\n")
 
-
-rows: list[tuple[str, str, str, str]] = []
 
 if __name__ == "__main__":
     main()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,10 +10,14 @@ import time
 from pathlib import Path
 from statistics import median
 
-from measure import table
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from measure import table  # noqa: E402
+from sides import SSHD, free_port  # noqa: E402
+from vm import listens  # noqa: E402
 
 RUNS = 9
-SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
 
 
 def by_hand(folder: Path) -> float:
@@ -36,7 +38,7 @@ def by_hand(folder: Path) -> float:
         "PidFile=none",
     ]
     with subprocess.Popen(words) as process:
-        while not banner(port):
+        while not listens(port):
             time.sleep(0.005)
         took = time.perf_counter() - started
         process.terminate()
@@ -57,22 +59,6 @@ def ours(folder: Path) -> float:
     took = time.perf_counter() - started
     subprocess.run([*python, "shutdown", *places[:2], "--json"], check=True, stdout=subprocess.DEVNULL)
     return took
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def banner(port: int) -> bool:
-    """Whether an SSH server answers there."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), 1) as probe:
-            return probe.recv(4) == b"SSH-"
-    except OSError:
-        return False
 
 
 def main() -> None:

@@ -10,15 +10,19 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from colab_remote.both.processes import started
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 PATIENCE = 20.0  # seconds that anything local may take
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -197,3 +201,12 @@ def wait_for_port(port: int) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def until(true: Callable[[], T], what: str = "it does not come to pass") -> T:
+    """What `true()` says once that is not false."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-from sides import PATIENCE, Laptop
+from sides import Laptop
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,6 @@ def ours_left(vm: Vm) -> list[int]:
         except (psutil.Error, KeyError):
             continue
     return found
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def listens(port: int) -> bool:

@@ -100,7 +100,7 @@ class Stage:
                 ticket = self.ask(*launch, "--authorized-key", str(key))["ticket"]
             yield ticket
         finally:
-            if (self.laptop / ".ssh" / "colab-remote" / "hosts" / "colab.json").exists():
+            if "connect" in self.seconds:
                 self.type("disconnect", "colab")
             self.type("shutdown", "--state-dir", state)
 

@@ -11,9 +11,8 @@ import click
 
 from colab_remote.cli.output import output
 from colab_remote.errors import ColabRemoteError, Refused
-from colab_remote.laptop.connection import PATIENCE
 from colab_remote.laptop.conversation import Stream
-from colab_remote.laptop.dial import dial_address
+from colab_remote.laptop.dial import PATIENCE, dial_address
 from colab_remote.laptop.stdio import carry_stdio
 
 

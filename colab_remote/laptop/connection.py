@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from colab_remote.errors import ColabRemoteError, Refused, Unreachable, WrongRuntime
 from colab_remote.laptop.bundle import MARK, Bundle, bundle
 from colab_remote.laptop.conversation import Conversation, Stream
-from colab_remote.laptop.dial import GONE, Dialled, dial
+from colab_remote.laptop.dial import GONE, PATIENCE, Dialled, dial
 from colab_remote.laptop.forward import join
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.keys import read_key
@@ -23,7 +23,6 @@ from colab_remote.ticket import fingerprint
 if TYPE_CHECKING:
     import paramiko
 
-PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _WINDOW = 4 << 20  # bytes; OpenSSH's 2 MB bounds throughput at 100 ms, 32 MB brings nothing more
 _CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
 _REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the default stalls every 512 MB

@@ -14,7 +14,7 @@ from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.reach import Reach, reach
 
 PATIENCE = 300.0  # seconds for which lost contact is sought again, unless --timeout says otherwise
-_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds after each attempt, the last one again and again
+PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds after each attempt, the last one again and again
 _TOLD = 2  # the failed attempt after which a person hears of it
 
 
@@ -55,7 +55,7 @@ class Contact:
                 if attempt > _TOLD:
                     self._say(f"back     `{self.host.name}` answers again")
                 return found
-            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            pause = PAUSES[min(attempt, len(PAUSES) - 1)]
             if time.monotonic() + pause > deadline or self._ended.wait(pause):
                 break
         raise ContactLost(f"`{self.host.name}` has not answered for {patience:.0f} s")

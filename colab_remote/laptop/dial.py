@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Dialled: TypeAlias = "socket.socket | WebSocketStream"
 
 GONE = "the cell has stopped, or the VM is gone: run the cell again, then `connect` the ticket that it shows"
+PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _BUFFER = 2 << 20  # bytes; a socket's own default gives less than half of the throughput
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 def ours() -> Path:
     """The folder of the generated config, the key, the pinned keys and the hosts: absolute, not yet made."""
-    moved = os.environ.get("COLAB_REMOTE_HOME")
-    return Path(moved).absolute() if moved else ssh_folder() / "colab-remote"
+    return _moved() or ssh_folder() / "colab-remote"
 
 
 def ssh_folder() -> Path:
@@ -21,11 +20,23 @@ def records() -> Path:
     """The folder of what is kept but not configured, such as jobs' records and logs: absolute, not yet made."""
     from platformdirs import user_state_path
 
-    moved = os.environ.get("COLAB_REMOTE_HOME")
-    return Path(moved).absolute() / "records" if moved else user_state_path("colab-remote", appauthor=False)
+    moved = _moved()
+    return moved / "records" if moved else user_state_path("colab-remote", appauthor=False)
+
+
+def settings_file() -> Path:
+    """The user's own `config.toml`, whether there is one or not."""
+    from platformdirs import user_config_path
+
+    return (_moved() or user_config_path("colab-remote", appauthor=False)) / "config.toml"
 
 
 def make_private(folder: Path) -> Path:
     """`folder`, made with all above it where it is missing, for its owner alone."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _moved() -> Path | None:
+    folder = os.environ.get("COLAB_REMOTE_HOME")
+    return Path(folder).absolute() if folder else None

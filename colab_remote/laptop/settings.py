@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
-from pathlib import Path
 
 from colab_remote.errors import Refused
+from colab_remote.laptop.places import settings_file
 
 IDLE = 600.0  # seconds that a line stays without use, unless `[line] idle` says otherwise
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def settings_file() -> Path:
-    """Where it is, whether there is one or not."""
-    from platformdirs import user_config_path
-
-    moved = os.environ.get("COLAB_REMOTE_HOME")
-    folder = Path(moved).absolute() if moved else user_config_path("colab-remote", appauthor=False)
-    return folder / "config.toml"
 
 
 def line_idle() -> float:

@@ -11,12 +11,9 @@ from collections.abc import Callable
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from colab_remote.both.websocket import LARGEST, PATH, PIECE, PING
 from colab_remote.errors import ProviderRefused, Unreachable
-from colab_remote.ticket import SSH_PATH
 
-PING = 15  # seconds between two pings, and for the answer: half-open connections are noticed within twice that
-_FRAME = 1 << 20  # bytes in the largest frame that is taken
-_PIECE = 1 << 18  # bytes in a frame of ours
 _AGAIN = "run the cell again; with the same ngrok account the address stays, and no new `connect` is needed"
 # ngrok's codes: https://ngrok.com/docs/errors
 _MEANINGS: dict[str, tuple[type[Unreachable | ProviderRefused], str, str]] = {
@@ -51,7 +48,7 @@ class WebSocketStream:
 
     def send(self, data: bytes | memoryview) -> int:
         """Send some of `data`; how many bytes. Raises OSError when the other side is gone."""
-        piece = data[:_PIECE]
+        piece = data[:PIECE]
         try:
             self._websocket.send(piece)
         except ConnectionClosed as error:
@@ -101,12 +98,12 @@ def dial_websocket(
     stream = dial(host, port or (443 if scheme == "wss" else 80), timeout)
     try:
         websocket = connect(
-            f"{scheme}://{name}{SSH_PATH}",
+            f"{scheme}://{name}{PATH}",
             sock=stream,
             ssl=ssl.create_default_context() if scheme == "wss" else None,
             compression=None,
             additional_headers={"ngrok-skip-browser-warning": "1"},
-            max_size=_FRAME,
+            max_size=LARGEST,
             open_timeout=max(0.1, deadline - time.monotonic()),
             close_timeout=1,
             ping_interval=PING,

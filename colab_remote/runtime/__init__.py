@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from colab_remote.both.processes import alive
 from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
-from colab_remote.errors import ColabRemoteError, ProviderRefused, Refused
+from colab_remote.errors import ColabRemoteError, Refused, kind_of
 from colab_remote.runtime.supervisor import LOG, RECORD, Orders
 from colab_remote.runtime.tunnels import TUNNELS
 from colab_remote.ticket import Ticket, parse_ticket
@@ -33,10 +33,9 @@ _NEWER = "update colab-remote on this machine: pip install -U colab-remote"
 _SHAPE = {
     **dict.fromkeys(("wanted", "name", "user", "workdir", "fingerprint", "tunnel"), str),
     "sshd": int,
-    "address": {"scheme": str, "host": str, "port": (int, type(None)), "note": str},
+    "address": {"scheme": str, "host": str, "port": (int, type(None)), "tunnel": str, "note": str},
     "took": {"sshd": float, "tunnel": float},
 }
-_ERRORS = {kind.code: kind for kind in (ColabRemoteError, ProviderRefused, Refused)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +302,7 @@ def _spawn(orders: Orders) -> dict[str, Any]:
     child.wait()
     error = answer.get("error")
     if error:
-        raise _ERRORS.get(error["code"], ColabRemoteError)(error["message"], error["hint"])
+        raise kind_of(error["code"])(error["message"], error["hint"])
     raise ColabRemoteError("the supervisor ended before it said anything", f"`{state / LOG}` may say why")
 
 

@@ -12,11 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from colab_remote.ticket import SSH_PATH
-
-_PIECE = 1 << 18  # bytes in a frame
-_FRAME = 1 << 20  # bytes in the largest frame that is taken
-_PING = 15  # seconds between two pings, and for the answer: half-open connections are noticed within twice that
+from colab_remote.both.websocket import LARGEST, PATH, PIECE, PING
 
 
 class Bridge:
@@ -50,9 +46,9 @@ class Bridge:
             0,
             process_request=_expect_path,
             compression=None,
-            max_size=_FRAME,
-            ping_interval=_PING,
-            ping_timeout=_PING,
+            max_size=LARGEST,
+            ping_interval=PING,
+            ping_timeout=PING,
             close_timeout=1,
             server_header=None,
         ) as server:
@@ -62,13 +58,13 @@ class Bridge:
 
     async def _join(self, outside: ServerConnection) -> None:
         try:
-            reader, writer = await asyncio.open_connection(*self._sshd, limit=_FRAME)
+            reader, writer = await asyncio.open_connection(*self._sshd, limit=LARGEST)
         except OSError:
             await outside.close(1013, "sshd does not answer")
             return
         coming = asyncio.create_task(_up(outside, writer))
         try:
-            while piece := await reader.read(_PIECE):
+            while piece := await reader.read(PIECE):
                 await outside.send(piece)
         except (ConnectionClosed, OSError):
             pass
@@ -91,6 +87,6 @@ async def _up(outside: ServerConnection, writer: asyncio.StreamWriter) -> None:
 
 
 async def _expect_path(outside: ServerConnection, request: Request) -> Response | None:
-    if request.path == SSH_PATH:
+    if request.path == PATH:
         return None
     return outside.respond(HTTPStatus.NOT_FOUND, "nothing is here\n")

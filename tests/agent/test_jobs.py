@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sides import until
 
 from colab_remote.both.jobrecord import make_id
 from colab_remote.both.whole import read_json
@@ -75,15 +75,6 @@ def agent(machine: Machine) -> Conversation:
 def log_of(agent: Conversation, job: dict[str, Any], offset: int = 0, on: bool = True) -> tuple[bytes, dict[str, Any]]:
     reply = agent.ask("job_follow", id=job["id"], offset=offset, on=on)
     return reply.data, reply.result
-
-
-def until(true: Callable[[], Any]) -> Any:
-    """What `true()` says once it is not false."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return found
 
 
 def test_a_job_runs_in_its_folder_and_its_log_and_code_are_kept(machine: Machine, agent: Conversation) -> None:

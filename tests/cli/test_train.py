@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sides import PATIENCE, Host, Laptop, Runtime, started_sshd
+from sides import PATIENCE, Host, Laptop, Runtime, started_sshd, until
 
 # Writes a checkpoint (a zip, as torch.save's) for each step, from the one it is given on; waits where `wait` says.
 TRAIN = """
@@ -47,13 +45,6 @@ def project(host: Host, request: pytest.FixtureRequest) -> Path:
     (root / "colab-remote.toml").write_text(SETTINGS.format(name=root.name))
     (root / "train.py").write_text(TRAIN)
     return root
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def saved(root: Path) -> set[str]:

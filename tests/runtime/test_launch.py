@@ -12,8 +12,8 @@ import sys
 
 import psutil
 import pytest
-from sides import PATIENCE, free_port
-from vm import Vm, listens, ours_left, until
+from sides import PATIENCE, free_port, until
+from vm import Vm, listens, ours_left
 
 
 def test_launch_prints_what_connect_takes_and_is_there_after_it_has_ended(vm: Vm) -> None:

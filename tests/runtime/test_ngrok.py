@@ -21,8 +21,8 @@ from ngrok_account import TOKEN, Agent, runs
 from ngrok_download import Download
 from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError
 from pyngrok.log import NgrokLog
-from sides import PATIENCE, free_port
-from vm import Vm, ours_left, until
+from sides import PATIENCE, free_port, until
+from vm import Vm, ours_left
 
 from colab_remote.errors import ColabRemoteError, ProviderRefused
 from colab_remote.runtime.tunnels import Plan, ngrok, ngrok_process

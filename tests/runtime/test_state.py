@@ -64,7 +64,10 @@ def test_whatever_the_host_key_holds_is_a_key_or_refused(state: Path, text: str,
         assert host_key(state, text if as_secret else None).startswith("SHA256:")
 
 
-@pytest.mark.parametrize("changed", [{"address": None}, {"took": {}}, {"wanted": 1}])
+OLDER = {"scheme": "ssh", "host": "127.0.0.1", "port": 1, "note": ""}  # before an address named its tunnel
+
+
+@pytest.mark.parametrize("changed", [{"address": None}, {"address": OLDER}, {"took": {}}, {"wanted": 1}])
 def test_another_versions_runtime_is_replaced_and_nothing_is_doubled(vm: Vm, changed: dict[str, Any]) -> None:
     first = vm.up()
     (vm.state / "runtime.json").write_text(json.dumps({**vm.record(), **changed}))

@@ -11,11 +11,11 @@ from typing import Any
 
 from colab_remote.errors import Unreachable
 from colab_remote.laptop.conversation import Conversation, Stream
+from colab_remote.laptop.dial import PATIENCE
 from colab_remote.laptop.hosts import Host, mark_contact
 from colab_remote.laptop.line.door import FORMAT, Gone, door, error_of, installed, read_line, send_line
 from colab_remote.laptop.line.start import connect, start_line
 
-PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _SILENCE = 5.0  # seconds that a line may be late with its answer
 _PAUSE = 0.02  # seconds before the next line is asked
 

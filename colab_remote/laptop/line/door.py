@@ -13,34 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colab_remote.errors import (
-    ColabRemoteError,
-    Conflicts,
-    ContactLost,
-    NotStarted,
-    ProviderRefused,
-    Refused,
-    Unreachable,
-    WrongRuntime,
-)
+from colab_remote.errors import ColabRemoteError, Refused, kind_of
 from colab_remote.laptop.places import ours, records
 
 FORMAT = 1  # of what is said through the socket
 _LONGEST = 100  # bytes of a socket's path, which systems hold in 104 or 108
 _LONGEST_LINE = 1 << 16
-_ERRORS: dict[str, type[ColabRemoteError]] = {
-    kind.code: kind
-    for kind in (
-        ColabRemoteError,
-        Refused,
-        Conflicts,
-        Unreachable,
-        WrongRuntime,
-        ProviderRefused,
-        NotStarted,
-        ContactLost,
-    )
-}
 
 
 class Gone(Exception):
@@ -132,8 +110,7 @@ def facts_of(error: ColabRemoteError) -> dict[str, Any]:
 
 def error_of(said: dict[str, Any]) -> ColabRemoteError:
     """The error that a line said."""
-    kind = _ERRORS.get(str(said.get("error")), ColabRemoteError)
-    return kind(str(said.get("message")), str(said.get("hint", "")))
+    return kind_of(said.get("error"))(str(said.get("message")), str(said.get("hint", "")))
 
 
 def _run_folder() -> Path:

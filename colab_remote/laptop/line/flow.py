@@ -7,7 +7,7 @@ FLOOR = 32 << 10
 CAP = 4 << 20
 TARGET = 0.020  # seconds that bulk may add to a round trip
 HELD = 12 << 20  # bytes that readers who do not read may keep in memory, all together
-_BULK = 64 << 10  # bytes between two probes that are more than keystrokes and log lines
+BULK = 64 << 10  # bytes between two probes that are more than keystrokes and log lines
 
 
 class Flow:
@@ -31,7 +31,7 @@ class Flow:
             self.credit = max(FLOOR, int(wanted), self.credit // 2)
         elif moved * 2 > self.credit:  # credit that nobody used says nothing about the line
             self.credit = min(CAP, int((self.credit + min(wanted, 2 * self.credit)) / 2))
-        return moved > _BULK
+        return moved > BULK
 
 
 def window(credit: int, readers: int, held: int) -> int:

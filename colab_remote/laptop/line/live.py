@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.connection import Connection
 from colab_remote.laptop.line.door import send_line
-from colab_remote.laptop.line.flow import FLOOR, Flow, window
+from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, window
 
 if TYPE_CHECKING:
     import paramiko
@@ -26,7 +26,6 @@ _FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
 _FRESH = 5.0  # seconds without a word after which a borrower has it probed, and for the answer then
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
-_BULK = 64 << 10  # bytes between two probes that are a bulk transfer
 _PACE = 0.01  # seconds between two probes beside one, at least
 _QUIET = 0.5  # seconds without bulk after which a transfer is over
 _PIECE = 64 << 10  # bytes that go up at once
@@ -139,7 +138,7 @@ class Live:
             asleep = _Clock()
             self._poke.wait(_IDLE_PROBE)
             self._poke.clear()
-            if self._moved - self._moved_before > _BULK:
+            if self._moved - self._moved_before > BULK:
                 self._steer()
             elif self.alive:
                 hurry = self._urgent or asleep.for_seconds() > _IDLE_PROBE + _FRESH
@@ -244,7 +243,7 @@ class Live:
 
     def _count(self, count: int) -> None:
         self._moved += count
-        if self._moved - self._moved_before > _BULK:
+        if self._moved - self._moved_before > BULK:
             self._poke.set()
 
     def _steer(self) -> None:

@@ -15,6 +15,7 @@ from colab_remote.both.ignore import NEVER
 from colab_remote.both.records import CHANGED
 from colab_remote.both.scan import Listing
 from colab_remote.errors import ColabRemoteError, Unreachable
+from colab_remote.laptop.contact import PAUSES
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.hosts import load_host
 from colab_remote.laptop.lock import LOCK, sync_lock
@@ -26,7 +27,6 @@ from colab_remote.laptop.sync.transfer import Far, look, seen, watch_far
 
 _STEP, _DEBOUNCE = 20, 200  # milliseconds of quiet after which a burst of changes is over, and its longest wait
 _IDLE = 1000  # milliseconds after which it is heard that nothing changed
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to find a lost host again, the last again and again
 _GLANCE = 1.0  # seconds; a wait without an end hears no Ctrl-C on Windows
 
 
@@ -65,7 +65,7 @@ def watch(project: Project, options: Options, timeout: float | None) -> Iterator
                 attempts += 1
                 if attempts == 2:
                     yield Event("lost", message=f"{error.message}; trying again until it is back")
-                time.sleep(_PAUSES[min(attempts, len(_PAUSES)) - 1])
+                time.sleep(PAUSES[min(attempts, len(PAUSES) - 1)])
 
 
 class _Following:

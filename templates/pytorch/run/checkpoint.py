@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from config import Refused, flat
-from journal.whole import sweep, whole_file
+from journal.whole import TEMPORARY, sweep, whole_file
 
 BEST = "best.pt"
 FORMAT = 1  # raised when a checkpoint of today cannot be read any more
@@ -99,7 +99,7 @@ def expect_same(wanted: dict[str, Any], used: dict[str, Any]) -> None:
 
 def _also_as(path: Path, name: Path) -> None:
     """The same file under another name, at no cost where the disk knows hard links."""
-    temporary = name.with_name(f".new-{name.name}")
+    temporary = name.with_name(TEMPORARY + name.name)
     temporary.unlink(missing_ok=True)
     try:
         os.link(path, temporary)

@@ -8,21 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sides import PATIENCE, Host, Laptop, Runtime, free_port, started_sshd
+from sides import PATIENCE, Host, Laptop, Runtime, free_port, started_sshd, until
 
 from colab_remote.both.processes import started
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    """Return once `true()` is."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def ok(laptop: Laptop, *words: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -6,20 +6,13 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from bad_network import BadNetwork
-from sides import PATIENCE, Laptop, Runtime, started_sshd
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+from sides import PATIENCE, Laptop, Runtime, started_sshd, until
 
 
 def log(laptop: Laptop) -> str:
