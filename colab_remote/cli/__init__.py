@@ -21,6 +21,7 @@ COMMANDS = {
     "shutdown": ("runtime", "Stop what `launch` started here."),
     "cell": ("notebook", "Print the cell that lets this laptop into a Colab VM."),
     "notebook": ("notebook", "Write that cell as a notebook to open in Colab."),
+    "hostkey": ("notebook", "Make a host key to keep as Colab's secret SSH_HOST_KEY."),
     "connect": ("hosts", "Know a runtime by its ticket, and let ssh and VS Code in."),
     "list": ("hosts", "The hosts known here, and whether they answer."),
     "status": ("hosts", "GPU, memory, disk, uptime and jobs of one host."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 from colab_remote.cli.output import output, reports
 from colab_remote.errors import Refused
 
-_TUNNELS = ("auto", "ngrok")
+_TUNNELS = ("auto", "ngrok", "ngrok-http")
 _EMBED = "Put the package itself into it, so that Colab needs no index."
 _FALLBACK = Path("colab.ipynb")
 
@@ -58,6 +59,25 @@ def notebook(file: Path, gpu: str, embed: bool) -> None:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,20}", gpu):
         raise Refused(f"`{gpu}` is no GPU's name", "Colab's are T4, L4, A100, H100")
     _write(file, cell_text(public_line(own_key()), embed=embed), "" if gpu == "none" else gpu)
+
+
+@click.command()
+@reports
+def hostkey() -> None:
+    """Make a host key to keep as Colab's secret SSH_HOST_KEY.
+
+    Every VM then shows the same fingerprint. What is printed is kept nowhere: whoever has it can pass for your runtime.
+    """
+    from colab_remote.laptop.keys import new_pair
+    from colab_remote.ticket import fingerprint
+
+    private, public = new_pair("host")
+    text, found = private.decode(), fingerprint(base64.b64decode(public.split()[1]))
+    output().report({"host_key": text, "fingerprint": found}, (text.rstrip(),))
+    output().say(
+        f"\n{found}\nin Colab, click the key icon on the left, add it as the secret `SSH_HOST_KEY`, and switch on "
+        '"Notebook access"'
+    )
 
 
 def _write(file: Path, text: str, gpu: str) -> None:

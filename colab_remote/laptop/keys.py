@@ -46,7 +46,8 @@ def read_key(key: Path) -> bytes:
         ) from None
 
 
-def _make(path: Path) -> None:
+def new_pair(comment: str) -> tuple[bytes, bytes]:
+    """A new ed25519 key: its private half as ssh-keygen writes it, and its public line."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -54,7 +55,12 @@ def _make(path: Path) -> None:
     form = serialization.PrivateFormat.OpenSSH
     private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private, public + f" {comment}\n".encode()
+
+
+def _make(path: Path) -> None:
+    private, public = new_pair("colab-remote")
     make_private(path.parent)
     # The public half first: a key without it would be replaced, one with it never is.
-    write_whole(path.with_name(f"{path.name}.pub"), public + b" colab-remote\n", 0o644)
+    write_whole(path.with_name(f"{path.name}.pub"), public, 0o644)
     write_whole(path, private)

@@ -22,6 +22,7 @@ _NEWEST_KEX = ("mlkem768x25519-sha256", "sntrup761x25519-sha512@openssh.com")
 _CURVE = "curve25519-sha256@libssh.org"
 _CIPHERS = "aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr"
 _MACS = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com"
+_ESCAPED = set('"\\')  # what a value in quotes has to escape
 _SETENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _APT_PATIENCE = 300  # seconds
 
@@ -93,8 +94,8 @@ def write_config(sshd: Sshd, keys: Sequence[str]) -> tuple[str, ...]:
     Raises ColabRemoteError with sshd's own words where it refuses.
     """
     write_whole(sshd.state / "authorized_keys", "".join(f"{key}\n" for key in keys).encode())
-    carried, left_out = _carried(sshd.environment)
-    algorithms = [name for name in _NEWEST_KEX if _knows(sshd, name)]
+    carried, left_out = _carried(sshd)
+    algorithms = [name for name in _NEWEST_KEX if _knows(sshd, f"KexAlgorithms={name}")]
     write_whole(sshd.config, config_text(sshd, algorithms, carried).encode("utf-8", "surrogateescape"))
     if _root():
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where Debian's sshd separates its privileges
@@ -148,13 +149,18 @@ def config_text(sshd: Sshd, algorithms: Sequence[str], environment: Mapping[str,
     )
 
 
-def _carried(environment: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _carried(sshd: Sshd) -> tuple[dict[str, str], tuple[str, ...]]:
+    barred = set("\n\r\0")
+    # Before OpenSSH 8.7 nothing in quotes can be escaped.
+    odd = any(set(value) & _ESCAPED for value in sshd.environment.values())
+    if odd and not _knows(sshd, r'SetEnv=A="\"" B="\""'):
+        barred |= _ESCAPED
     fits = {
         name: value
-        for name, value in environment.items()
-        if _SETENV_NAME.fullmatch(name) and not set(value) & {"\n", "\r", "\0"}
+        for name, value in sshd.environment.items()
+        if _SETENV_NAME.fullmatch(name) and not set(value) & barred
     }
-    return fits, tuple(name for name in environment if name not in fits)
+    return fits, tuple(name for name in sshd.environment if name not in fits)
 
 
 def _quoted(value: str) -> str:
@@ -162,9 +168,9 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _knows(sshd: Sshd, algorithm: str) -> bool:
+def _knows(sshd: Sshd, option: str) -> bool:
     asked = [sshd.program, "-T", "-f", os.devnull, "-h", str(sshd.state / "ssh_host_ed25519_key")]
-    done = subprocess.run([*asked, "-o", f"KexAlgorithms={algorithm}"], capture_output=True)
+    done = subprocess.run([*asked, "-o", option], capture_output=True)
     return done.returncode == 0
 
 

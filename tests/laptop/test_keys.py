@@ -28,6 +28,19 @@ def test_openssh_reads_both_halves(laptop: Laptop) -> None:
     assert public == f"{' '.join(public.split()[:2])} colab-remote\n"
 
 
+def test_a_host_key_is_printed_alone_and_kept_nowhere(laptop: Laptop) -> None:
+    first, second = laptop("hostkey"), laptop("hostkey")
+    assert first.stdout.startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert first.stdout != second.stdout
+    file = laptop.home / "host"
+    file.write_text(first.stdout)
+    file.chmod(0o600)
+    shown = subprocess.run(["ssh-keygen", "-lf", str(file)], capture_output=True, text=True, check=True)
+    assert shown.stdout.split()[1] in first.stderr
+    assert "secret `SSH_HOST_KEY`" in first.stderr
+    assert list(laptop.home.iterdir()) == [file]
+
+
 def test_the_private_half_is_never_printed(laptop: Laptop) -> None:
     done = laptop("cell", "--embed", "--json")
     secret = (laptop.ours / "id_ed25519").read_text().splitlines()[2]
