@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -49,12 +50,19 @@ def start(call: Call) -> dict[str, Any]:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         return _begun(folder)
-    record = {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
-    write_json(folder / "job.json", {**record, "name": name, "asked": time.time(), "boot": boot_id()})
-    # Behind a pipe Python holds back what it prints; whoever follows wants it now.
     granted = recorded_environment("job_environment")
-    _spawn(folder, {"PYTHONUNBUFFERED": "1", **_lasting(os.environ), **granted, **asked["environment"]})
+    # Behind a pipe Python holds back what it prints; whoever follows wants it now.
+    environment = {"PYTHONUNBUFFERED": "1", **_lasting(os.environ), **granted, **asked["environment"]}
+    record = {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
+    about = {"name": name, "environment": _digest(environment), "asked": time.time(), "boot": boot_id()}
+    write_json(folder / "job.json", {**record, **about})
+    _spawn(folder, environment)
     return _begun(folder)
+
+
+def _digest(environment: Mapping[str, str]) -> str:
+    """What tells one environment from another, and nothing of what it holds."""
+    return hashlib.blake2b(json.dumps(environment, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:

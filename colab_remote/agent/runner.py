@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from colab_remote.both.jobrecord import GRACE
 from colab_remote.both.processes import boot_id, kill_group, signal_group, started
 from colab_remote.both.whole import read_json, write_json
 
 assert sys.platform != "win32"  # runs on the runtime, which is Linux
 
-GRACE = 10.0  # seconds between SIGTERM and SIGKILL, unless `stop` says otherwise
 _LINGER = 2.0  # seconds that the rest of an ended job's group gets to end by itself
 _NEVER = float("inf")
 _STAMP = 0.1  # seconds between two notes of the time in `times`

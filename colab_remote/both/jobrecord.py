@@ -1,6 +1,6 @@
 """A job's record, a folder of files each written once: what was asked, what ran, how it ended.
 
-jobs/ID/job.json    id, name, command, project, folder, asked (Unix seconds)
+jobs/ID/job.json    id, name, command, project, folder, a digest of its environment, asked (Unix seconds)
 jobs/ID/run.json    pid (of the job's process group), runner, start and boot id of both, started
 jobs/ID/log         stdout and stderr in order, the job's own bytes
 jobs/ID/exit.json   code, signal, stopped, ended, usage
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+GRACE = 10.0  # seconds between SIGTERM and SIGKILL, unless `stop` says otherwise
 OVER = ("done", "failed", "stopped", "lost")
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import codecs
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+from colab_remote.both.jobrecord import GRACE
 from colab_remote.cli.output import output, visible
 from colab_remote.errors import ContactLost
 from colab_remote.laptop.history import Job
+from colab_remote.laptop.hosts import load_host
+from colab_remote.laptop.jobs import stop
+from colab_remote.laptop.reach import reach
 
 
 class Show:
@@ -27,11 +32,11 @@ class Show:
         sys.stdout.buffer.flush()
 
 
-def began(job: Job) -> None:
-    """Say which job it is, and that it stays."""
+def began(job: Job, stops: bool) -> None:
+    """Say which job it is, and whether an interrupt `stops` it."""
     if output().json:
         output().report({"job": asdict(job)}, ())
-    output().say(visible(f"job      {job.name} · {job.command} · Ctrl-C leaves it running"))
+    output().say(visible(f"job      {job.name} · {job.command} · Ctrl-C {'ends it' if stops else 'leaves it running'}"))
 
 
 def detached(job: Job) -> int:
@@ -58,15 +63,30 @@ def ended(job: Job) -> int:
 
 
 @contextmanager
-def leaving_it_running(job: Job) -> Iterator[None]:
-    """On Ctrl-C say that the job goes on, how to come back, and how to stop it."""
+def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
+    """On Ctrl-C say that the job goes on, how to come back, and how to stop it; where it `stops`, end it instead."""
+    if stops:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        output().say(
-            visible(
-                f"\n`{job.name}` goes on, on `{job.host}`\n\n"
-                f"hint: `colab-remote logs -f {job.id}` comes back to it, `colab-remote stop {job.id}` ends it"
-            )
-        )
+        if stops:
+            _stopped(job)
+        else:
+            _left(job)
         raise
+
+
+def _left(job: Job) -> None:
+    output().say(
+        visible(
+            f"\n`{job.name}` goes on, on `{job.host}`\n\n"
+            f"hint: `colab-remote logs -f {job.id}` comes back to it, `colab-remote stop {job.id}` ends it"
+        )
+    )
+
+
+def _stopped(job: Job) -> None:
+    output().say(visible(f"\nstopping `{job.name}`"))
+    with reach(load_host(job.host), output().timeout, output().say) as reached:
+        ended(stop(reached.open_agent(), job, GRACE))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from colab_remote.both.jobrecord import asked_at
-from colab_remote.cli.following import Show, ended, leaving_it_running
+from colab_remote.both.jobrecord import GRACE, asked_at
+from colab_remote.cli.following import Show, ended, interruptible
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.tables import columns, duration, when
 from colab_remote.errors import ColabRemoteError, Unreachable
@@ -59,14 +59,14 @@ def logs(job: str | None, on: bool, lines: int | None) -> int:
     if not on:
         return 0
     if not chosen.over:
-        with contact(load_host(chosen.host), output().timeout, output().say) as made, leaving_it_running(chosen):
+        with contact(load_host(chosen.host), output().timeout, output().say) as made, interruptible(chosen):
             chosen = follow(made, None, chosen, show)
     return ended(chosen)
 
 
 @click.command()
 @click.argument("job", required=False)
-@click.option("--grace", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds before SIGKILL.")
+@click.option("--grace", type=click.FloatRange(min=0), default=GRACE, show_default=True, help="Seconds before SIGKILL.")
 @reports
 def stop(job: str | None, grace: float) -> None:
     """End a job: SIGTERM, a while to save what it has, SIGKILL.

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 
-from colab_remote.cli.following import Show, began, detached, ended, leaving_it_running
+from colab_remote.cli.following import Show, began, detached, ended, interruptible
 from colab_remote.cli.output import output, reports, visible
+from colab_remote.cli.starting import Wish, starts_a_job
 from colab_remote.cli.syncing import bring_up_to_date
 from colab_remote.cli.tables import amount
 from colab_remote.cli.trailing import Trailing
@@ -33,15 +34,11 @@ _HOST = "The host; the project's, or the only one, where it is left out."
 
 @click.command(cls=Trailing)
 @click.argument("folder", required=False, type=_FOLDER)
-@click.option("--host", "host_name", help=_HOST)
-@click.option("--detach", is_flag=True, help="Print the job's id and leave it running.")
 @click.option("--no-sync", is_flag=True, help="Run on what the runtime has.")
-@click.option("--name", default="", help="What to call the job.")
+@starts_a_job
 @reports
 @click.pass_context
-def run(
-    context: click.Context, folder: Path | None, host_name: str | None, detach: bool, no_sync: bool, name: str
-) -> int:
+def run(context: click.Context, folder: Path | None, no_sync: bool, wish: Wish) -> int:
     """Run a command on the runtime as a job, after a sync.
 
     The command stands after `--`. Several words reach it as they are: `run -- python3 -c "print('a b')"`. A single
@@ -52,13 +49,14 @@ def run(
     if not any(word.strip() for word in words):
         raise Refused("no command is given", "write it after `--`: colab-remote run -- nvidia-smi")
     project = find_project(folder or Path.cwd())
-    host = choose_host(host_name, remembered_host(project) if project else None)
+    host = choose_host(wish.host_name, remembered_host(project) if project else None)
     order = Order(
         command=words[0] if len(words) == 1 else shlex.join(words),
         folder=work_folder(host, project),
         stem=project.name if project else posixpath.basename(words[0].split()[0]),
-        name=name,
+        name=wish.name,
         project=project.id if project else "",
+        environment=wish.environment,
     )
     with contact(host, output().timeout, output().say) as made:
         conversation = made.open_agent()
@@ -66,31 +64,27 @@ def run(
             with not_started():
                 bring_up_to_date(project, conversation, host)
         job = start(made, conversation, order, project.root if project else None)
-        if detach:
+        if wish.detach:
             return detached(job)
-        began(job)
-        with leaving_it_running(job):
+        began(job, wish.stop_on_interrupt)
+        with interruptible(job, wish.stop_on_interrupt):
             return ended(follow(made, conversation, job, Show()))
 
 
 @click.command(cls=Trailing)
 @click.argument("folder", required=False, type=_FOLDER)
-@click.option("--host", "host_name", help=_HOST)
-@click.option("--detach", is_flag=True, help="Print the job's id and leave it running.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint at home.")
-@click.option("--name", default="", help="What to call the job.")
+@starts_a_job
 @reports
 @click.pass_context
-def train(
-    context: click.Context, folder: Path | None, host_name: str | None, detach: bool, resume: bool, name: str
-) -> int:
+def train(context: click.Context, folder: Path | None, resume: bool, wish: Wish) -> int:
     """Train on the runtime, results come home.
 
     Syncs the project, runs its `setup` where the runtime has not seen it, starts its `train` command as a job, follows
     the log, and brings outputs home while it runs. Words after `--` are appended to the command.
     """
     project = require_project(folder or Path.cwd())
-    host = choose_host(host_name, remembered_host(project))
+    host = choose_host(wish.host_name, remembered_host(project))
     with contact(host, output().timeout, output().say) as made:
         conversation = made.open_agent()
         with not_started():
@@ -99,12 +93,21 @@ def train(
             command = train_command(project, context.meta["trailing"], checkpoint)
             if set_up(made, conversation, project, sys.stderr.buffer.write):
                 output().say("setup    done")
-        order = Order(command, work_folder(host, project), project.name, name, kind="train", project=project.id)
+        order = Order(
+            command,
+            work_folder(host, project),
+            project.name,
+            wish.name,
+            kind="train",
+            project=project.id,
+            environment=wish.environment,
+        )
         job = start(made, conversation, order, project.root)
-        if detach:
+        if wish.detach:
             return detached(job)
-        began(job)
-        return _see_through(made, conversation, project, job)
+        began(job, wish.stop_on_interrupt)
+        with interruptible(job, wish.stop_on_interrupt):
+            return _see_through(made, conversation, project, job)
 
 
 @click.command()
@@ -135,7 +138,7 @@ def _see_through(made: Contact, conversation: Conversation, project: Project, jo
         if arrival.checkpoint or arrival.kept:
             shown.say(visible(f"home     {arrival.path}  {amount(arrival.size)}{_kept(arrival)}"))
 
-    with leaving_it_running(job), mirrored(made, project, job, tell, shown.say) as mirror:
+    with mirrored(made, project, job, tell, shown.say) as mirror:
         job = follow(made, conversation, job, Show())
         mirror.result()
     shown.say(visible(_summary(project, arrivals)))

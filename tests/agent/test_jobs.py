@@ -225,6 +225,26 @@ def test_values_reach_the_job_and_nothing_else(machine: Machine, agent: Conversa
     assert b"hush-hush" not in Path(f"/proc/{runner}/environ").read_bytes()
 
 
+def test_the_record_tells_environments_apart_and_how_much_a_job_used(machine: Machine, agent: Conversation) -> None:
+    records = []
+    for value in ("1", "1", "2"):
+        job = machine.start(agent, "head -c 99000000 /dev/zero | tail -c 90000000 | wc", environment={"A": value})
+        log_of(agent, job)
+        records.append(machine.state / "jobs" / job["id"])
+    same, again, other = (read_json(record / "job.json")["environment"] for record in records)
+    assert same == again != other
+    ended = read_json(records[0] / "exit.json")
+    assert ended["cpu_seconds"] > 0
+    assert ended["largest_bytes"] > 80e6
+
+
+def test_several_jobs_run_at_once(machine: Machine, agent: Conversation) -> None:
+    started = [machine.start(agent, f"until test -e go; do sleep 0.02; done; echo {number}") for number in range(5)]
+    assert {job["state"] for job in agent.ask("job_list").result["jobs"]} == {"running"}
+    (machine.work / "go").touch()
+    assert [log_of(agent, job)[0] for job in started] == [b"%d\n" % number for number in range(5)]
+
+
 def test_a_job_reads_nothing_and_holds_no_file_of_ours(machine: Machine, agent: Conversation) -> None:
     log, _ = log_of(agent, machine.start(agent, "cat; ls /proc/self/fd | wc -l"))
     assert int(log) == 4  # 0, 1, 2 and the folder that ls reads

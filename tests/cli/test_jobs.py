@@ -6,10 +6,14 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
-from sides import PATIENCE, Host
+from sides import PATIENCE, Host, until
+
+from colab_remote.both.jobrecord import make_id
 
 
 def job_id(host: Host, *words: str) -> str:
@@ -108,12 +112,50 @@ def test_an_interrupt_leaves_the_job_running_and_says_how_to_come_back(host: Hos
     assert host.laptop("stop", "left", "--grace", "0").returncode == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_where_a_script_wants_it_an_interrupt_stops_the_job(host: Host, number: int) -> None:
+    words = ("--stop-on-interrupt", "--name", f"ended-{number}", "--", "echo begun; sleep 300")
+    with host.laptop.started("run", *words) as shown:
+        assert shown.stdout is not None
+        assert shown.stdout.readline() == "begun\n"
+        shown.send_signal(number)
+        errors = shown.communicate(timeout=PATIENCE)[1]
+    assert shown.returncode == 130
+    assert f"stopping `ended-{number}`\n`ended-{number}` was ended by signal 15\n" in errors
+
+
+def test_variables_reach_the_job_and_nothing_else(host: Host) -> None:
+    file, hush = host.laptop.home / "variables", make_id()
+    file.write_text(f'# for docker as well\n\nLINE={hush} "as it is"\nGIVEN=other\nTAKEN\n')
+    words = ("-e", "GIVEN", "-e", "EMPTY=", "-e", "PLAIN=seen", "--env-file", str(file), "--name", "quiet", "--detach")
+    asked = "printenv LINE GIVEN TAKEN EMPTY PLAIN | wc; sleep 300"
+    done = host.laptop("run", *words, "--", asked, TAKEN=hush, GIVEN=hush)
+    assert done.returncode == 0, done.stderr
+    assert until(lambda: host.laptop("logs", "quiet").stdout).split() == ["5", "7", str(3 * len(hush) + 20)]
+    job = host.runtime.state / "jobs" / done.stdout.strip()
+    assert set(json.loads((job / "job.json").read_text())) >= {"environment", "command"}
+    found = {path for path in (*host.runtime.state.rglob("*"), *host.laptop.home.rglob("*")) if path.is_file()}
+    assert not [path for path in found - {file} if hush.encode() in path.read_bytes()]
+    pid = json.loads((job / "run.json").read_text())["pid"]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            assert hush not in " ".join(process.cmdline())
+            environment = process.environ()
+            # The laptop's own processes may have what is the laptop's.
+            ours = environment.get("HOME") == str(host.laptop.home) or pid in (os.getsid(process.pid), process.pid)
+            assert ours or hush not in str(environment)
+    host.laptop("stop", "quiet", "--grace", "0")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
         (("run",), 2, "no command is given"),
         (("run", "--", " "), 2, "no command is given"),
         (("run", "--host", "nowhere", "--", "true"), 2, "nowhere"),
+        (("run", "-e", "NOT_SET_HERE", "--", "true"), 2, "`NOT_SET_HERE` is not set here"),
+        (("run", "-e", "=x", "--", "true"), 2, "no name"),
+        (("run", "--env-file", "none", "--", "true"), 2, "`none` cannot be read"),
         (("logs", "nothing-of-that-name"), 2, "nothing-of-that-name"),
         (("stop", "nothing-of-that-name"), 2, "nothing-of-that-name"),
         (("train",), 2, "lies in no project"),
