@@ -12,12 +12,13 @@ from colab_remote.ticket import parse_ticket
 
 
 @click.command()
-@click.option("--tunnel", default="auto", help="The way in: auto, ngrok, direct.", show_default=True)
+@click.option("--tunnel", default="auto", help="The way in: auto, ngrok, ngrok-http, relay, direct.", show_default=True)
 @click.option("--name", default="colab", help="The host's name on the laptop.", show_default=True)
 @click.option("--bind", help="Where sshd listens: ADDRESS[:PORT].", metavar="ADDRESS[:PORT]")
 @click.option("--authorized-key", "keys", multiple=True, help="Who may log in: a key line, a file, or github:USER.")
 @click.option("--workdir", default="/content", help="The runtime's working directory.", show_default=True)
 @click.option("--state-dir", default="~/.colab-remote", help="Where it keeps its files.", show_default=True)
+@click.option("--relay", default="", help="A machine of your own to go through.", metavar="USER@HOST[:PORT]#SHA256:...")
 @click.option("--env", "names", multiple=True, help="A secret or variable that jobs may see.", metavar="NAME")
 @click.option("--restart", is_flag=True, help="Replace what runs, even if it is as asked for.")
 @reports
@@ -28,6 +29,7 @@ def launch(
     keys: tuple[str, ...],
     workdir: str,
     state_dir: str,
+    relay: str,
     names: tuple[str, ...],
     restart: bool,
 ) -> None:
@@ -40,7 +42,15 @@ def launch(
 
     where = _address(bind) if bind else ("127.0.0.1", 0)
     wanted = runtime.want(
-        tunnel=tunnel, name=name, token=None, keys=keys, workdir=workdir, state=state_dir, env=names, bind=where
+        tunnel=tunnel,
+        name=name,
+        token=None,
+        keys=keys,
+        workdir=workdir,
+        state=state_dir,
+        relay=relay,
+        env=names,
+        bind=where,
     )
     if rule():
         output().say(rule())

@@ -31,8 +31,12 @@ def how_to_install(platform: str = sys.platform) -> str:
 
 def ssh_argv(name: str, command: Sequence[str]) -> list[str]:
     """`ssh` to a known host, running `command` (joined by spaces and read by the far shell, as ssh does)."""
-    config = ["-F", str(ssh_folder() / "config")] if _reads_another_home() else []
-    return ["ssh", *config, name, *(["--", *command] if command else [])]
+    return [*ssh_words(), name, *(["--", *command] if command else [])]
+
+
+def ssh_words() -> list[str]:
+    """`ssh`, reading the user's own configuration wherever HOME is."""
+    return ["ssh", *(["-F", str(ssh_folder() / "config")] if _reads_another_home() else [])]
 
 
 def become_ssh(name: str, command: Sequence[str]) -> NoReturn:

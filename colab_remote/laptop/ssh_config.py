@@ -150,7 +150,7 @@ def _block(host: Host, pinned: Path) -> str:
 
 def _proxy(ticket: Ticket) -> str:
     if ticket.scheme == "ssh":
-        return ""
+        return f"    ProxyJump {ticket.via}\n" if ticket.via else ""
     address = (ticket.scheme, ticket.host, ticket.port)
     return f"    ProxyCommand {proxy_command(*address, sys.executable, sys.platform)}\n"
 

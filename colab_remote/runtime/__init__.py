@@ -21,7 +21,7 @@ from colab_remote.both.processes import alive
 from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
 from colab_remote.runtime.supervisor import LOG, RECORD, Orders
-from colab_remote.runtime.tunnels import TUNNELS
+from colab_remote.runtime.tunnels import NGROK, RELAY_FILE, RELAY_SHAPE, TUNNELS
 from colab_remote.ticket import Ticket, parse_ticket
 
 DEFAULT_STATE = "~/.colab-remote"
@@ -33,7 +33,7 @@ _NEWER = "update colab-remote on this machine: pip install -U colab-remote"
 _SHAPE = {
     **dict.fromkeys(("wanted", "name", "user", "workdir", "fingerprint", "tunnel"), str),
     "sshd": int,
-    "address": {"scheme": str, "host": str, "port": (int, type(None)), "tunnel": str, "note": str},
+    "address": {**dict.fromkeys(("scheme", "host", "tunnel", "note"), str), "port": (int, type(None))},
     "took": {"sshd": float, "tunnel": float},
 }
 
@@ -51,6 +51,7 @@ class Wanted:
     job_environment: dict[str, str] = field(repr=False)
     token: str = field(repr=False)
     region: str | None = None
+    relay: str = ""
     bind: tuple[str, int] = ("127.0.0.1", 0)
 
     def digest(self) -> str:
@@ -79,7 +80,7 @@ class Runtime:
         record = self.now() or self.record
         address, user = record["address"], record["user"]
         where = (address["scheme"], user, address["host"], address["port"], record["workdir"], record["fingerprint"])
-        return str(Ticket(*where))
+        return str(Ticket(*where, address.get("via")))
 
     def now(self) -> dict[str, Any] | None:
         """What runs here now, None once it was shut down."""
@@ -115,7 +116,8 @@ class Runtime:
     def ssh_config(self) -> str:
         """A block for an SSH configuration written by hand; `connect` writes a better one, with the key pinned."""
         ticket = parse_ticket(self.ticket)
-        return f"Host {self.name}\n  HostName {ticket.host}\n  Port {ticket.port}\n  User {ticket.user}\n"
+        jump = f"  ProxyJump {ticket.via}\n" if ticket.via else ""
+        return f"Host {self.name}\n  HostName {ticket.host}\n  Port {ticket.port}\n  User {ticket.user}\n{jump}"
 
     @property
     def vscode_url(self) -> str:
@@ -135,6 +137,7 @@ def launch(
     authorized_keys: str | Iterable[str] | None = None,
     workdir: str = WORKDIR,
     region: str | None = None,
+    relay: str = "",
     env: Iterable[str] = (),
     wait: bool = False,
     restart: bool = False,
@@ -142,8 +145,9 @@ def launch(
     """Make this machine a runtime and show how to connect to it.
 
     Keys and token come from the arguments, else Colab's secrets `SSH_PUBLIC_KEY` and `NGROK_AUTHTOKEN`, else the
-    environment. `env` names secrets or variables that jobs may see. `wait` keeps the cell running, with a line about
-    how things stand, until it is interrupted, which ends nothing else. Raises ColabRemoteError.
+    environment. `env` names secrets or variables that jobs may see. `relay` is the machine of your own that a tunnel of
+    that name goes through, `USER@HOST[:PORT]#SHA256:...`. `wait` keeps the cell running, with a line about how things
+    stand, until it is interrupted, which ends nothing else. Raises ColabRemoteError.
     """
     from colab_remote.runtime.card import html, plain, rule
     from colab_remote.runtime.display import say, show
@@ -159,6 +163,7 @@ def launch(
         workdir=workdir,
         state=DEFAULT_STATE,
         region=region,
+        relay=relay,
         env=env,
     )
     runtime = start(wanted, restart)
@@ -184,6 +189,7 @@ def want(
     workdir: str,
     state: str,
     region: str | None = None,
+    relay: str = "",
     env: Iterable[str] = (),
     bind: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Wanted:
@@ -194,6 +200,8 @@ def want(
 
     if tunnel not in TUNNELS:
         raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
+    if (tunnel == "relay") != bool(relay):
+        raise Refused("the tunnel `relay` and the machine to go through come together", RELAY_SHAPE)
     places = [_folder(workdir), _folder(state)]
     return Wanted(
         tunnel=tunnel,
@@ -203,8 +211,9 @@ def want(
         keys=authorized_keys(keys),
         environment=session_environment(os.environ, sys.executable),
         job_environment=job_environment(env),
-        token="" if TUNNELS[tunnel] == "direct" else ngrok_token(token),
+        token=ngrok_token(token) if tunnel in NGROK else "",
         region=region,
+        relay=relay,
         bind=bind,
     )
 
@@ -232,14 +241,16 @@ def shutdown(state: Path) -> bool:
 
 def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
     from colab_remote.runtime.environment import login_hooks
-    from colab_remote.runtime.secrets import HOST_KEY, secret
-    from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, write_config
+    from colab_remote.runtime.secrets import HOST_KEY, RELAY_KEY, secret
+    from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, keep_key, write_config
 
     address, port = wanted.bind
     user = getpass.getuser()
     hooks = login_hooks(wanted.state, wanted.environment)
     environment = {**wanted.environment, **hooks, "COLAB_REMOTE_STATE": str(wanted.state)}
     fingerprint = host_key(wanted.state, secret(HOST_KEY))
+    if wanted.tunnel == "relay":
+        keep_key(wanted.state / RELAY_FILE, RELAY_KEY, secret(RELAY_KEY))
     sshd = Sshd(find_sshd(), wanted.state, user, address, port or _free_port(address), environment)
     left_out = write_config(sshd, wanted.keys)
     if left_out:
@@ -264,6 +275,7 @@ def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
         port=sshd.port,
         tunnel=wanted.tunnel,
         region=wanted.region,
+        relay=wanted.relay,
         facts=facts,
         token=wanted.token,
     )

@@ -13,6 +13,7 @@ from colab_remote.runtime.display import in_notebook
 TOKEN = "NGROK_AUTHTOKEN"
 HOST_KEY = "SSH_HOST_KEY"
 PUBLIC_KEY = "SSH_PUBLIC_KEY"
+RELAY_KEY = "RELAY_KEY"
 
 _WHERE = "click the key icon on the left"
 TOKEN_PAGE = "https://dashboard.ngrok.com/get-started/your-authtoken"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from colab_remote.both.whole import write_whole
 from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.runtime.secrets import HOST_KEY
 from colab_remote.ticket import fingerprint
 
 # ssh-audit's advice: no fail, and no warning but the one for curve25519, which paramiko needs where the server
@@ -65,27 +66,31 @@ def find_sshd() -> str:
 
 
 def host_key(state: Path, given: str | None) -> str:
-    """The fingerprint of the host key in `state`: the one `given` (a private key's text), the one kept, or a new one.
+    """The fingerprint of the host key in `state`, see `keep_key`."""
+    return fingerprint(base64.b64decode(keep_key(state / "ssh_host_ed25519_key", HOST_KEY, given).split()[1]))
+
+
+def keep_key(path: Path, name: str, given: str | None) -> bytes:
+    """The public line of the private key at `path`: the one `given` by the secret `name`, the one kept, or a new one.
 
     Raises Refused where `given` is no ed25519 private key.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    path = state / "ssh_host_ed25519_key"
     try:
         text = given.strip().encode() + b"\n" if given else path.read_bytes() if path.exists() else b""
         key = serialization.load_ssh_private_key(text, None) if text else Ed25519PrivateKey.generate()
     except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        source = "the secret `SSH_HOST_KEY`" if given else f"`{path}`"
+        source = f"the secret `{name}`" if given else f"`{path}`"
         raise Refused(f"{source} holds no ed25519 private key without a passphrase", "remove it, or make a new one")
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
     write_whole(path, key.private_bytes(*form), 0o600)
     line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     write_whole(path.with_suffix(".pub"), line + b"\n", 0o644)
-    return fingerprint(base64.b64decode(line.split()[1]))
+    return line
 
 
 def write_config(sshd: Sshd, keys: Sequence[str]) -> tuple[str, ...]:

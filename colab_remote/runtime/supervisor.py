@@ -42,6 +42,7 @@ class Orders:
     port: int
     tunnel: str
     region: str | None
+    relay: str
     facts: dict[str, Any]
     token: str = field(repr=False)
 
@@ -118,7 +119,7 @@ class Supervisor:
 
     def _open_tunnel(self) -> None:
         orders = self.orders
-        plan = Plan(self.state, orders.token, orders.region, orders.bind_host)
+        plan = Plan(self.state, orders.token, orders.region, orders.bind_host, orders.facts["name"], orders.relay)
         self.tunnel = open_tunnel(orders.tunnel, orders.port, plan)
 
     def _note_children(self) -> None:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Protocol
 
 # What a user may name. A tunnel's module has `open_tunnel(port, plan) -> Tunnel` and is imported when it is wanted.
-TUNNELS = {"auto": "auto", "ngrok": "ngrok", "ngrok-http": "ngrok_http", "direct": "direct"}
+TUNNELS = {"auto": "auto", "ngrok": "ngrok", "ngrok-http": "ngrok_http", "relay": "relay", "direct": "direct"}
+RELAY_SHAPE = "for example: --tunnel relay --relay me@vps.example.org:22#SHA256:..."
+RELAY_FILE = "relay_key"  # in the state folder: what the relay lets in
+NGROK = ("auto", "ngrok", "ngrok-http")  # those that need its token
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where the laptop finds sshd: the ticket's scheme, host and port (None where the scheme has one).
 
-    `tunnel` names the way, `note` is a line about it for the card, may be empty.
+    `tunnel` names the way, `note` is a line about it for the card, may be empty. `via` is the ticket's.
     """
 
     scheme: str
@@ -23,16 +26,22 @@ class Address:
     port: int | None
     tunnel: str
     note: str = ""
+    via: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a tunnel may need: the state folder, the provider's token and region, sshd's own address."""
+    """What a tunnel may need: the state folder, the provider's token and region, sshd's own address, the host's name.
+
+    `relay` is `USER@HOST[:PORT]#SHA256:...` of the machine to go through.
+    """
 
     state: Path
     token: str = field(repr=False)
     region: str | None
     bind_host: str
+    name: str = ""
+    relay: str = ""
 
 
 class Tunnel(Protocol):
