@@ -34,6 +34,12 @@ class Ticket:
     fingerprint: str
     via: str | None = None
 
+    @property
+    def address(self) -> str:
+        """What `colab-remote proxy` takes: `wss://HOST`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}" if self.port else f"{self.scheme}://{host}"
+
     def __str__(self) -> str:
         path = quote(self.workdir, safe="/")
         if self.scheme == "colab":

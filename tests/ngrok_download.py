@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 import socket
 import ssl
@@ -10,10 +9,7 @@ import tarfile
 import threading
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from trusted import trusted
 
 HOST = "bin.ngrok.com"
 
@@ -24,7 +20,7 @@ class Download:
     def __init__(self, folder: Path, program: bytes) -> None:
         self.body, self.folder = _archive(program), folder
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(_certificate(folder))
+        self.tls.load_cert_chain(trusted(folder, HOST))
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -67,30 +63,3 @@ def _archive(program: bytes) -> bytes:
         entry.size, entry.mode = len(program), 0o755
         archive.addfile(entry, io.BytesIO(program))
     return packed.getvalue()
-
-
-def _certificate(folder: Path) -> Path:
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
-    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    use = dict.fromkeys(
-        (
-            "content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign",
-            "encipher_only", "decipher_only",
-        ),
-        False,
-    )  # fmt: skip
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.KeyUsage(digital_signature=True, key_cert_sign=True, **use), critical=True)
-        .add_extension(identifier, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier(identifier.digest, None, None), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM
-    secret = key.private_bytes(form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = folder / "server.pem"
-    path.write_bytes(secret + signed.public_bytes(form))
-    return path

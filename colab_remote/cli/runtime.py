@@ -12,7 +12,12 @@ from colab_remote.ticket import parse_ticket
 
 
 @click.command()
-@click.option("--tunnel", default="auto", help="The way in: auto, ngrok, ngrok-http, relay, direct.", show_default=True)
+@click.option(
+    "--tunnel",
+    default="auto",
+    help="The way in: auto, ngrok, ngrok-http, cloudflared, relay, direct.",
+    show_default=True,
+)
 @click.option("--name", default="colab", help="The host's name on the laptop.", show_default=True)
 @click.option("--bind", help="Where sshd listens: ADDRESS[:PORT].", metavar="ADDRESS[:PORT]")
 @click.option("--authorized-key", "keys", multiple=True, help="Who may log in: a key line, a file, or github:USER.")

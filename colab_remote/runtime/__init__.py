@@ -6,7 +6,6 @@ import getpass
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from colab_remote.both.processes import alive
 from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
 from colab_remote.runtime.supervisor import LOG, RECORD, Orders
-from colab_remote.runtime.tunnels import NGROK, RELAY_FILE, RELAY_SHAPE, TUNNELS
+from colab_remote.runtime.tunnels import NGROK, RELAY_FILE, RELAY_SHAPE, TUNNELS, free_port
 from colab_remote.ticket import Ticket, parse_ticket
 
 DEFAULT_STATE = "~/.colab-remote"
@@ -116,8 +115,11 @@ class Runtime:
     def ssh_config(self) -> str:
         """A block for an SSH configuration written by hand; `connect` writes a better one, with the key pinned."""
         ticket = parse_ticket(self.ticket)
-        jump = f"  ProxyJump {ticket.via}\n" if ticket.via else ""
-        return f"Host {self.name}\n  HostName {ticket.host}\n  Port {ticket.port}\n  User {ticket.user}\n{jump}"
+        port = {"Port": ticket.port} if ticket.port else {}
+        proxied = {"ProxyCommand": f"colab-remote proxy {ticket.address}"} if ticket.scheme != "ssh" else {}
+        jump = {"ProxyJump": ticket.via} if ticket.via else {}
+        lines = {"HostName": ticket.host, **port, "User": ticket.user, **proxied, **jump}
+        return "\n  ".join((f"Host {self.name}", *(f"{name} {value}" for name, value in lines.items()))) + "\n"
 
     @property
     def vscode_url(self) -> str:
@@ -251,7 +253,7 @@ def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
     fingerprint = host_key(wanted.state, secret(HOST_KEY))
     if wanted.tunnel == "relay":
         keep_key(wanted.state / RELAY_FILE, RELAY_KEY, secret(RELAY_KEY))
-    sshd = Sshd(find_sshd(), wanted.state, user, address, port or _free_port(address), environment)
+    sshd = Sshd(find_sshd(), wanted.state, user, address, port or free_port(address), environment)
     left_out = write_config(sshd, wanted.keys)
     if left_out:
         said += (f"left out of sessions' environment, because sshd cannot carry them: {', '.join(left_out)}",)
@@ -408,14 +410,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"`{folder}` cannot be made: {error.strerror}", "name another folder") from None
-
-
-def _free_port(address: str) -> int:
-    # RACE: somebody may take it before sshd does; sshd then says so, and launch is run again.
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError as error:
-            raise Refused(f"`{address}` is no address of this machine: {error.strerror}", "see `ip address`") from None
-        return int(probe.getsockname()[1])

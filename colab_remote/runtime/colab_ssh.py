@@ -8,7 +8,6 @@ from colab_remote.errors import Refused
 from colab_remote.runtime import Runtime, launch
 from colab_remote.runtime.display import say
 from colab_remote.runtime.keys import authorized_keys
-from colab_remote.runtime.secrets import TOKEN_PAGE
 from colab_remote.runtime.supervisor import LOG
 
 
@@ -26,26 +25,23 @@ def launch_ssh(
     which is said. An empty `token` is looked up as `launch` does, an empty `region` is ngrok's choice, `verbose` names
     the log, and `publish` does nothing, as it did there. Raises ColabRemoteError.
     """
-    keys = authorized_keys(None)
-    if password:
-        say("the password is ignored: nobody logs in with one here, your public key does")
+    keys = _keys(password)
     if remote_addr:
         say(f"`remote_addr={remote_addr!r}` is ignored: ngrok chooses the address, and the ticket says which it is")
     runtime = launch("ngrok", authtoken=token or None, authorized_keys=keys, region=region or None)
-    say(f"For an SSH configuration that you write by hand:\n\n{runtime.ssh_config}")
-    if verbose:
-        say(f"the log is in `{runtime.state / LOG}`")
-    return runtime
+    return _told(runtime, verbose)
 
 
 def launch_ssh_cloudflared(
     password: str = "", verbose: bool = False, prevent_interrupt: bool = False, kill_other_processes: bool = True
-) -> NoReturn:
-    """Only says what to use instead. Raises Refused."""
-    raise Refused(
-        "there is no tunnel through cloudflared here",
-        f"use ngrok's: copy a token from {TOKEN_PAGE} (free), and write colab_remote.launch_ssh(token)",
-    )
+) -> Runtime:
+    """`launch` through Cloudflare's quick tunnel, for such a notebook; `cloudflared` must be on this machine.
+
+    `prevent_interrupt` keeps the cell running, as `wait` of `launch` does; `kill_other_processes` is ignored: an
+    earlier launch is replaced. Raises ColabRemoteError.
+    """
+    keys = _keys(password)
+    return _told(launch("cloudflared", authorized_keys=keys, wait=prevent_interrupt), verbose)
 
 
 def init_git(
@@ -77,3 +73,17 @@ def init_git_cloudflared(
 ) -> NoReturn:
     """Only says what replaces it, as `init_git` does. Raises Refused."""
     init_git(repository_url, branch, personal_token, email, username, cloudflared, verbose)
+
+
+def _keys(password: str) -> tuple[str, ...]:
+    keys = authorized_keys(None)
+    if password:
+        say("the password is ignored: nobody logs in with one here, your public key does")
+    return keys
+
+
+def _told(runtime: Runtime, verbose: bool) -> Runtime:
+    say(f"For an SSH configuration that you write by hand:\n\n{runtime.ssh_config}")
+    if verbose:
+        say(f"the log is in `{runtime.state / LOG}`")
+    return runtime

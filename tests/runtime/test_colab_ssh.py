@@ -87,6 +87,13 @@ def test_without_a_key_a_password_is_refused_and_the_way_on_is_told(agent: Agent
     assert not agent.starts()
 
 
+def test_one_for_cloudflared_says_where_its_program_is_to_be_had(kernel: Kernel, laptop: Laptop) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
+    shown = kernel.error("colab_remote.launch_ssh_cloudflared(password='x')")
+    assert "this machine has no `cloudflared`" in shown
+    assert "https://github.com/cloudflare/cloudflared/releases" in shown
+
+
 def test_an_empty_token_is_looked_up(kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
     assert "add the secret `NGROK_AUTHTOKEN`" in kernel.error("colab_remote.launch_ssh('')")
@@ -95,7 +102,6 @@ def test_an_empty_token_is_looked_up(kernel: Kernel, laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        ("launch_ssh_cloudflared(password='x')", "colab_remote.launch_ssh(token)"),
         ("init_git('https://github.com/me/mine.git', personal_token='ghp_x')", "`colab-remote sync`"),
         ("init_git_cloudflared('https://github.com/me/mine.git')", "`colab-remote sync`"),
     ],

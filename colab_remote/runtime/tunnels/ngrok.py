@@ -17,12 +17,11 @@ from pyngrok.ngrok import api_request
 
 from colab_remote.errors import ColabRemoteError
 from colab_remote.runtime.secrets import TOKEN
-from colab_remote.runtime.tunnels import Address, Plan, from_here
+from colab_remote.runtime.tunnels import Address, Plan, from_here, web_address
 from colab_remote.runtime.tunnels.ngrok_process import CONFIG, PATIENCE, end_agent, start_agent, within
 
 _RECONNECT = 30  # seconds in which the agent may bring back a session that it lost
 _NOTE = "free plans carry about 1 GB a month: https://dashboard.ngrok.com/usage shows yours"
-_HOST = r"[A-Za-z0-9][A-Za-z0-9.-]*"
 _LOOK = 5  # seconds between two looks at its endpoints when its log is still
 
 
@@ -118,13 +117,7 @@ def started(plan: Plan) -> Iterator[Ngrok]:
 def address_of(endpoint: dict[str, Any]) -> Address:
     """Where an endpoint can be reached. What the agent answers is data: raises where it is no such thing."""
     url = endpoint.get("public_url") or endpoint["url"]
-    tcp = re.fullmatch(rf"tcp://({_HOST}):([0-9]{{1,5}})", url)
+    tcp = re.fullmatch(r"tcp://([A-Za-z0-9][A-Za-z0-9.-]*):([0-9]{1,5})", url)
     if tcp:
         return Address("ssh", tcp[1], int(tcp[2]), "ngrok", _NOTE)
-    web = re.fullmatch(rf"https://({_HOST})/?", url)
-    if web:
-        return Address("wss", web[1], None, "ngrok-http", _NOTE)
-    local = re.fullmatch(r"http://127\.0\.0\.1:([0-9]{1,5})/?", url)
-    if local:
-        return Address("ws", "127.0.0.1", int(local[1]), "ngrok-http", _NOTE)
-    raise ValueError(f"{url!r} is no address of a tunnel")
+    return web_address(url, "ngrok-http", _NOTE)

@@ -6,7 +6,6 @@ import atexit
 import json
 import os
 import queue
-import socket
 import tempfile
 import threading
 import time
@@ -22,7 +21,7 @@ from pyngrok.conf import PyngrokConfig
 from colab_remote.both.processes import alive, boot_id, started
 from colab_remote.both.whole import read_json, write_json, write_whole
 from colab_remote.runtime.ending import end_tree
-from colab_remote.runtime.tunnels import Plan
+from colab_remote.runtime.tunnels import Plan, free_port
 from colab_remote.runtime.tunnels.ngrok_codes import reason
 
 CONFIG = "ngrok.yml"
@@ -39,7 +38,7 @@ def start_agent(plan: Plan, settings: PyngrokConfig) -> process.NgrokProcess:
     if not path.exists():
         within(_DOWNLOAD, plan, lambda: _download(path))
     # A free port, so that another agent on this machine keeps its own.
-    agent = {"authtoken": plan.token, "web_addr": f"127.0.0.1:{_free_port()}"}
+    agent = {"authtoken": plan.token, "web_addr": f"127.0.0.1:{free_port()}"}
     write_whole(plan.state / CONFIG, json.dumps({"version": "3", "agent": agent}).encode())  # JSON is YAML
     with _no_stderr():
         running = within(PATIENCE, plan, lambda: _start(settings))
@@ -130,9 +129,3 @@ def _no_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         for handle in (kept, nowhere):
             os.close(handle)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
