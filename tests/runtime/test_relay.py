@@ -79,6 +79,22 @@ def _serves(process: psutil.Process, relay: Runtime) -> bool:
     return any(f"{relay.port}" in " ".join(parent.cmdline()) for parent in process.parents())
 
 
+def test_a_new_vm_with_the_kept_keys_needs_no_new_connect(vm: Vm, relay: Runtime) -> None:
+    vm.connect(admitted(vm, relay))
+    kept = {"RELAY_KEY": "relay_key", "SSH_HOST_KEY": "ssh_host_ed25519_key"}
+    secrets = {name: (vm.state / file).read_text() for name, file in kept.items()}
+    assert vm.shutdown().returncode == 0
+    assert ssh(vm, "true").returncode == 255
+
+    new = Vm(vm.user, vm.laptop, vm.user.home / "new disk", vm.workdir)
+    new.up("--tunnel", "relay", "--relay", address(relay), **secrets)
+    try:
+        assert ssh(vm, "echo", "hello").stdout == "hello\n"
+        assert vm.laptop("run", "--", "echo", "hello").stdout.endswith("hello\n")
+    finally:
+        assert new.shutdown().returncode == 0
+
+
 def test_its_key_opens_nothing_but_that_port(vm: Vm, relay: Runtime) -> None:
     admitted(vm, relay)
     key = ["-i", str(vm.state / "relay_key"), "-p", str(relay.port), "-oStrictHostKeyChecking=no"]
