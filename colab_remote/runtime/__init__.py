@@ -228,7 +228,8 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
     with _alone(wanted.state):
         record = _running(wanted.state)
         if record and fits(record, _SHAPE) and record["wanted"] == wanted.digest() and not restart:
-            return Runtime(wanted.state, record, fresh=False)
+            trouble = record.get("trouble")
+            return Runtime(wanted.state, record, fresh=False, said=(trouble,) if trouble else ())
         said = ("replacing what an earlier launch started",) if _end(wanted.state) else ()
         return _supervised(wanted, said)
 
@@ -290,7 +291,8 @@ def _spawn(orders: Orders) -> dict[str, Any]:
     handle = os.open(state / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(handle, "ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "colab_remote.runtime.supervisor"],
+            # This package imports the module's names, which runpy would warn of in the log.
+            [sys.executable, "-W", "ignore::RuntimeWarning:runpy", "-m", "colab_remote.runtime.supervisor"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

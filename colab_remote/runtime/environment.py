@@ -17,10 +17,15 @@ _OURS = "COLAB_REMOTE_"
 _SECRETS = ("KEY", "PASSWORD", "SECRET", "TOKEN")
 # Bash reads it as its BASH_ENV when it has no prompt, and runs it before its first prompt when it has one.
 _LOGIN = """\
-# Debian's /etc/profile sets PATH anew in login shells; this puts back what the notebook has, once.
-if shopt -q login_shell; then
-    case "$PATH:" in {path}:*) ;; *) PATH={path}:$PATH ;; esac
-fi
+# Debian's /etc/profile sets PATH anew; this puts what the notebook has in front of the system's folders again, once.
+case ":$PATH:" in
+    *:{path}:*) ;;
+    *:/usr/local/*)
+        PATH=:$PATH
+        PATH=${{PATH%%:/usr/local/*}}:{path}:/usr/local/${{PATH#*:/usr/local/}}
+        PATH=${{PATH#:}}
+        ;;
+esac
 PROMPT_COMMAND=${{PROMPT_COMMAND/{hook}/:}}
 unset BASH_ENV
 """

@@ -7,13 +7,16 @@ stdout once the runtime can be reached (or why it cannot), and goes on until SIG
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -61,6 +64,7 @@ class Supervisor:
         self.recorded: dict[str, Any] = {}
         self.children: list[tuple[int, int]] = []  # what must not outlive us, by pid and start time
         self.took: dict[str, float] = {}
+        self.trouble = ""  # what is not as it should be, and being mended
 
     def start(self) -> None:
         """Bring both up and record them. Raises ColabRemoteError."""
@@ -80,9 +84,11 @@ class Supervisor:
             try:
                 self._look()
                 failures = 0
-            except (ColabRemoteError, OSError) as error:
+            except Exception as error:
+                # Whatever it was, the next look may find it gone, and nobody else looks.
                 failures = min(failures + 1, 8)
-                log(str(error))
+                with contextlib.suppress(OSError):  # a full disk
+                    self._tell(str(error) if isinstance(error, ColabRemoteError) else repr(error))
 
     def end(self) -> None:
         """Close the tunnel, end sshd with every session on it, and leave no record."""
@@ -96,19 +102,28 @@ class Supervisor:
         assert self.sshd
         assert self.tunnel
         if self.sshd.poll() is not None:
-            log(f"sshd ended with {self.sshd.returncode}, starting it again")
+            self._tell(self.trouble or f"sshd ended with {self.sshd.returncode}, starting it again")
             self._start_sshd()
             self._note_children()
         if not self.tunnel.alive():
-            log("the tunnel is gone, opening it again")
+            self._tell(self.trouble or "the tunnel is gone, opening it again")
             self.tunnel.close()
             self._open_tunnel()
             self._note_children()
+        self.trouble = ""
         self._record()
         _bound(self.state / LOG)
 
+    def _tell(self, trouble: str) -> None:
+        log(trouble)
+        self.trouble = trouble
+        self._record()
+
     def _start_sshd(self) -> None:
-        self.sshd = subprocess.Popen(self.orders.sshd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        self.sshd = subprocess.Popen(self.orders.sshd, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE)
+        assert self.sshd.stderr
+        threading.Thread(target=_repeat, args=(self.sshd.stderr,), daemon=True).start()
         deadline = time.monotonic() + _PATIENCE
         while not _listens(self.orders.bind_host, self.orders.port):
             if self.sshd.poll() is not None or time.monotonic() > deadline:
@@ -139,6 +154,7 @@ class Supervisor:
             "children": self.children,
             "address": asdict(self.tunnel.address),
             "took": self.took,
+            "trouble": self.trouble,
         }
         if record != self.recorded:
             write_json(self.state / RECORD, record)
@@ -146,8 +162,15 @@ class Supervisor:
 
 
 def log(text: str) -> None:
-    """A line in the supervisor's log, which is its stderr."""
-    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)  # noqa: T201
+    """A line in the supervisor's log, which is its stderr; none where the disk is full."""
+    with contextlib.suppress(OSError):
+        print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _repeat(said: Iterable[bytes]) -> None:
+    """sshd's own lines, which have no time."""
+    for line in said:
+        log(f"sshd: {line.decode('utf-8', 'backslashreplace').rstrip()}")
 
 
 def _listens(host: str, port: int) -> bool:
@@ -160,7 +183,7 @@ def _listens(host: str, port: int) -> bool:
 
 
 def _bound(path: Path) -> None:
-    """Begin the log anew once it is long: emptied in place, because sshd and the agent write to it too."""
+    """Begin the log anew once it is long: emptied in place, because it stays open as our stderr."""
     if path.stat().st_size > _LOG_SIZE:
         write_whole(path.with_suffix(".log.1"), path.read_bytes()[-_LOG_SIZE:])
         os.truncate(path, 0)

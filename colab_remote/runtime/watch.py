@@ -34,8 +34,9 @@ def watch(runtime: Runtime) -> None:
 
 
 def status_line(record: dict[str, Any], state: Path) -> str:
-    """`12:41  1 connection · 1 job (mnist-3, 12 min) · T4 87 % 3.1/15 GB · RAM 4.2/12.7 GB`."""
-    parts = [_counted(_connections(record["sshd"]), "connection"), _jobs(state / "jobs")]
+    """`12:41  ngrok up · 1 connection · 1 job (mnist-3, 12 min) · T4 87 % 3.1/15 GB · RAM 4.2/12.7 GB`."""
+    parts = [f"{record['address']['tunnel']} {record.get('trouble') or 'up'}"]
+    parts += [_counted(_connections(record["sshd"]), "connection"), _jobs(state / "jobs")]
     parts += [f"{gpu['name']} {gpu['load']:.0%} {_of(gpu)}" for gpu in gpus()]
     return f"{time.strftime('%H:%M')}  {' · '.join([*parts, f'RAM {_of(memory())}'])}"
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -74,6 +75,18 @@ def test_a_killed_sshd_comes_back_at_the_same_port_and_a_job_goes_on(vm: Vm) -> 
     until(lambda: vm.record()["sshd"] != sshd and listens(document["port"]))
     done = vm.laptop("logs", "-f", job.stdout.strip())
     assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+
+
+def test_the_log_has_times_and_an_end(vm: Vm) -> None:
+    document = vm.up()
+    log = vm.state / "supervisor.log"
+    assert listens(document["port"])
+    until(lambda: "sshd: " in log.read_text())
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in log.read_text().splitlines())
+    with log.open("ab") as file:
+        file.write(b"x" * 3_000_000)
+    until(lambda: log.stat().st_size < 1_000_000)
+    assert (vm.state / "supervisor.log.1").stat().st_size <= 1 << 20
 
 
 def test_shutdown_ends_sessions_and_leaves_jobs(vm: Vm) -> None:
@@ -143,6 +156,11 @@ LOGINS = {
     "a login shell": ["-T", "colab", "bash -lc env"],
     "a terminal": ["-tt", "colab"],
     "the editor's script, and a terminal in the editor": ["-T", "colab", "bash -s"],
+    "a terminal in an editor that asked a login shell": ["-T", "colab", "bash -s"],
+}
+TYPED = {  # `env` otherwise
+    "the editor's script, and a terminal in the editor": "bash -ic env",
+    "a terminal in an editor that asked a login shell": "export PATH=$(bash -ilc 'echo $PATH'); echo env | bash -i",
 }
 
 
@@ -154,7 +172,7 @@ def test_every_way_in_sees_the_notebooks_python_first(vm: Vm, way: str) -> None:
     (vm.user.home / ".bashrc").write_text("")
     path = f"{first}:/usr/bin:/bin:/odd 100%"
     vm.connect(vm.up(PATH=path, LD_LIBRARY_PATH="/usr/lib64-nvidia")["ticket"])
-    typed = "bash -ic env; exit\n" if "-s" in LOGINS[way][-1] else "env\nexit\n"
+    typed = f"{TYPED.get(way, 'env')}\nexit\n"
     config = str(vm.laptop.ours / "config")
     done = subprocess.run(
         ["ssh", "-F", config, *LOGINS[way]], env=vm.laptop.env, input=typed, capture_output=True, text=True, timeout=30
@@ -165,6 +183,14 @@ def test_every_way_in_sees_the_notebooks_python_first(vm: Vm, way: str) -> None:
     assert path in found[0], done.stdout
     assert found[0].split(":").index(str(first)) < found[0].split(":").index("/bin")
     assert "LD_LIBRARY_PATH=/usr/lib64-nvidia" in seen
+
+
+def test_a_folder_that_a_terminal_puts_in_front_stays_in_front(vm: Vm) -> None:
+    vm.connect(vm.up()["ticket"])
+    typed = "PATH=/venv/bin:$(bash -ilc 'echo $PATH') bash -i <<< 'echo $PATH'"
+    places = vm.laptop("ssh", "--", f"bash -c {shlex.quote(typed)}").stdout.strip().split(":")
+    notebooks = str(Path(sys.executable).parent)
+    assert places.index("/venv/bin") < places.index(notebooks) < places.index("/usr/local/bin")
 
 
 def test_the_path_of_login_shells_is_put_back_once(vm: Vm) -> None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -226,14 +226,44 @@ def test_without_a_token_it_is_refused_before_anything_starts(agent: Agent, vm: 
     assert not agent.starts()
 
 
-def test_a_killed_agent_is_opened_again_and_the_record_has_the_new_address(agent: Agent, vm: Vm) -> None:
-    first = vm.up("--tunnel", "ngrok", **agent.environment)
+def kill(agent: Agent) -> None:
     os.kill(agent.running()[0], signal.SIGKILL)
-    until(lambda: vm.record()["address"]["port"] != first["port"])
+
+
+def refuse_session(agent: Agent) -> None:
+    agent.mood(later="refused")
+
+
+@pytest.mark.parametrize("end", [kill, refuse_session])
+def test_a_lost_tunnel_is_opened_again_its_address_told_and_a_job_goes_on(
+    agent: Agent, vm: Vm, end: Callable[[Agent], None]
+) -> None:
+    first = vm.up("--tunnel", "ngrok", **agent.environment)
+    vm.connect(first["ticket"])
+    job = vm.laptop("run", "--detach", "--", "sleep 2; echo survived")
+    assert job.returncode == 0, job.stderr
+    end(agent)
+    until(lambda: vm.record()["address"]["port"] != first["port"] and not vm.record()["trouble"])
     second = vm.up("--tunnel", "ngrok", **agent.environment)
     assert second["pid"] == first["pid"]
     assert second["ticket"] != first["ticket"]
+    assert len(agent.running()) == 1
     vm.connect(second["ticket"])
+    done = vm.laptop("logs", "-f", job.stdout.strip())
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+
+
+def test_a_tunnel_that_does_not_come_back_is_told_and_tried_on(agent: Agent, vm: Vm) -> None:
+    first = vm.up("--tunnel", "ngrok", **agent.environment)
+    agent.mood(start=108)
+    kill(agent)
+    until(lambda: "ERR_NGROK_108" in vm.record()["trouble"])
+    done = vm.launch("--tunnel", "ngrok", **agent.environment)
+    assert (done.returncode, vm.record()["pid"]) == (0, first["pid"])
+    assert "ERR_NGROK_108" in done.stderr
+    agent.mood()
+    until(lambda: not vm.record()["trouble"])
+    vm.connect(vm.up("--tunnel", "ngrok", **agent.environment)["ticket"])
 
 
 def test_a_killed_supervisors_agent_is_ended_by_the_next_launch(agent: Agent, vm: Vm) -> None:
