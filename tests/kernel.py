@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +23,19 @@ class Kernel:
     secrets: Path
     home: Path
 
-    def run(self, code: str) -> list[dict[str, Any]]:
-        """A cell's outputs."""
+    def run(self, code: str, meanwhile: Callable[[Any], None] = lambda cell: None) -> list[dict[str, Any]]:
+        """A cell's outputs; `meanwhile` is called with the cell as it runs, in a thread of its own."""
         cell = nbformat.v4.new_code_cell(code)
         self.client.nb.cells.append(cell)
+        watcher = threading.Thread(target=meanwhile, args=(cell,))
+        watcher.start()
         self.client.execute_cell(cell, len(self.client.nb.cells) - 1)
+        watcher.join()
         return [dict(output) for output in cell.outputs]
+
+    def interrupt(self) -> None:
+        """What the button does."""
+        os.kill(self.client.km.provisioner.pid, signal.SIGINT)
 
     def error(self, code: str) -> str:
         """What a cell that fails shows in place of a traceback."""

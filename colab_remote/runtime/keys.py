@@ -82,6 +82,7 @@ def _from_github(user: str) -> str:
         with urllib.request.urlopen(f"https://github.com/{user}.keys", timeout=_PATIENCE) as answer:
             text: str = answer.read(1 << 16).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
+        error.close()
         raise Refused(f"github.com answers {error.code} for the keys of `{user}`", "check the name") from None
     except OSError as error:
         raise Refused(f"github.com cannot be asked for the keys of `{user}`: {error}", _HINT) from None

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from https_site import Site
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +70,39 @@ def check(given: str | list[str]) -> tuple[str, ...]:
     assert error.message.isprintable()
     assert error.hint
     return ()
+
+
+@contextlib.contextmanager
+def github(folder: Path, body: str, status: str = "200 OK") -> Iterator[Site]:
+    """A github.com that answers so."""
+    site = Site(folder, "github.com", body.encode(), status)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in site.environment.items():
+            patch.setenv(name, value)
+        patch.setattr(urllib.request, "_opener", None)  # it keeps the first proxy that it saw
+        yield site
+    site.close()
+
+
+def test_all_keys_of_somebody_on_github_are_taken(tmp_path: Path) -> None:
+    lines = (key_line("ssh-ed25519"), key_line("ssh-rsa"))
+    with github(tmp_path, "\n".join(lines) + "\n") as site:
+        assert authorized_keys("github:octo-cat") == lines
+    assert site.asked == ["/octo-cat.keys"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ("Not Found", "404 Not Found", "answers 404 for the keys of `octo-cat`"),
+        ("", "200 OK", "`octo-cat` has no public key on GitHub"),
+        ("<html>\x1b[2J", "200 OK", "holds a line that is no public key"),
+    ],
+)
+def test_what_github_cannot_give_is_told(tmp_path: Path, body: str, status: str, says: str) -> None:
+    with github(tmp_path, body, status), pytest.raises(ColabRemoteError) as caught:
+        authorized_keys("github:octo-cat")
+    assert says in caught.value.message
 
 
 def test_a_private_key_is_told_apart_and_not_repeated() -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from https_site import Site, ngrok_archive
 from hypothesis import given
 from hypothesis import strategies as st
 from ngrok_account import TOKEN, Agent, runs
-from ngrok_download import Download
 from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError
 from pyngrok.log import NgrokLog
 from sides import PATIENCE, free_port, until
@@ -289,7 +289,7 @@ def test_a_killed_supervisors_children_are_ended_by_shutdown(agent: Agent, vm: V
 
 
 def test_an_agent_that_is_missing_is_downloaded_whole(agent: Agent, vm: Vm, tmp_path: Path) -> None:
-    source = Download(tmp_path, (agent.folder / "ngrok").read_bytes())
+    source = Site(tmp_path, "bin.ngrok.com", ngrok_archive((agent.folder / "ngrok").read_bytes()))
     place = vm.user.home / "new folder" / "ngrok"
     environment = {**agent.environment, **source.environment, "PYNGROK_NGROK_PATH": str(place)}
     document = vm.up("--tunnel", "ngrok", **environment)
@@ -334,6 +334,14 @@ def test_whatever_ngrok_says_is_an_error_of_ours(said: str, body: str, line: str
     for error in (refusal(said, token), reason(at_start, token), reason(of_api, token, 20.0)):
         assert error.message.isprintable()
         assert error.hint
+
+
+@pytest.mark.parametrize(
+    "url", ["tcp://<script>:1", "tcp://-oProxyCommand=x:1", "https://a/b", "tcp://a\n:1", "tcp://a"]
+)
+def test_a_hostile_address_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match="is no address of a tunnel"):
+        ngrok.address_of({"url": url})
 
 
 JSON = st.recursive(

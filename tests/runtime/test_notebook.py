@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jupyter_core.utils import run_sync
 from kernel import Kernel
-from sides import PATIENCE, Laptop
+from ngrok_account import TOKEN, Agent
+from sides import PATIENCE, Laptop, until
 
 from colab_remote.runtime.environment import PROFILE
 
@@ -68,16 +69,56 @@ def test_a_runtime_outlives_the_kernel_and_is_found_by_the_next(kernel: Kernel, 
     assert launched(kernel) == card
 
 
-def test_an_interrupt_ends_the_waiting_and_nothing_else(kernel: Kernel, laptop: Laptop) -> None:
+def test_a_waiting_cell_tells_a_new_address_and_an_interrupt_ends_the_waiting_alone(
+    agent: Agent, kernel: Kernel, laptop: Laptop
+) -> None:
+    kernel.keep(SSH_PUBLIC_KEY=laptop.public_line(), NGROK_AUTHTOKEN=TOKEN)
+    kernel.run(f"import os; os.environ['PYNGROK_NGROK_PATH'] = {agent.environment['PYNGROK_NGROK_PATH']!r}")
+    arguments = f"'ngrok', workdir='{kernel.home}/content'"
+    card = kernel.run(f"runtime = colab_remote.launch({arguments})")[-1]["data"]["text/plain"]
+    assert laptop("connect", card.split('"')[1], "--open", "none").returncode == 0
+    assert laptop("run", "--detach", "--name", "long", "--", "sleep 60").returncode == 0
+
+    def move_and_interrupt(cell: Any) -> None:
+        try:
+            until(lambda: "ngrok up · " in str(cell.outputs))
+            agent.mood(later="moved")
+            until(lambda: "the address has changed" in str(cell.outputs))
+        finally:
+            kernel.interrupt()
+
+    said = str(kernel.run(f"waited = colab_remote.launch({arguments}, wait=True)", move_and_interrupt))
+    assert "sshd, the tunnel and jobs go on" in said
+    now = kernel.run("print(runtime.ticket)")[0]["text"].strip()
+    assert f'colab-remote connect "{now}"' in said
+    assert len(agent.starts()) == 1
+    assert laptop("connect", now, "--open", "none").returncode == 0
+    assert [job["state"] for job in json.loads(laptop("jobs", "--json").stdout)["jobs"]] == ["running"]
+    assert laptop("stop", "long", "--grace", "0").returncode == 0
+
+
+def test_a_token_that_is_typed_is_taken_and_shown_nowhere(agent: Agent, kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
-    card = launched(kernel)
-    kernel.run(
-        "import os, signal, threading\n"
-        "threading.Timer(1, os.killpg, (os.getpgid(0), signal.SIGINT)).start()\n"
-        f"waited = colab_remote.launch('direct', workdir='{kernel.home}/content', wait=True)"
+    kernel.run(f"import os; os.environ['PYNGROK_NGROK_PATH'] = {agent.environment['PYNGROK_NGROK_PATH']!r}")
+    person = kernel.client.km.blocking_client()
+    person.start_channels()
+    asked: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+
+    def answer(message: dict[str, Any]) -> None:
+        asked.append(message["content"])
+        person.input(TOKEN)
+
+    code = f"colab_remote.launch('ngrok', workdir='{kernel.home}/content')"
+    done = person.execute_interactive(
+        code, allow_stdin=True, stdin_hook=answer, output_hook=shown.append, timeout=PATIENCE
     )
-    assert kernel.run("print(waited.ticket == runtime.ticket, waited.now() is not None)")[0]["text"] == "True True\n"
-    assert launched(kernel) == card
+    person.stop_channels()
+    assert done["content"]["status"] == "ok", shown
+    assert [one["password"] for one in asked] == [True]
+    assert "https://dashboard.ngrok.com" in asked[0]["prompt"]
+    assert TOKEN not in str(shown)
+    assert len(agent.running()) == 1
 
 
 def test_the_status_line_counts_connections_and_jobs(kernel: Kernel, laptop: Laptop) -> None:
@@ -98,7 +139,8 @@ def test_the_status_line_counts_connections_and_jobs(kernel: Kernel, laptop: Lap
 def test_a_hostile_name_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
     folder = kernel.home / "<script>alert(1)</script>"
-    outputs = kernel.run(f"colab_remote.launch('direct', workdir={str(folder)!r}); None")
+    hostile = f"workdir={str(folder)!r}, name='<script>', region='--log=<script>'"
+    outputs = kernel.run(f"colab_remote.launch('direct', {hostile}); None")
     assert "<script>" not in outputs[-1]["data"]["text/html"]
 
 

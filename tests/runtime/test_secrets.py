@@ -50,6 +50,22 @@ def colab(answer: object) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize(
+    ("given", "in_colab", "variable", "expected"),
+    [
+        ("argument", "secret", "variable", "argument"),
+        (None, "secret", "variable", "secret"),
+        (None, None, "variable", "variable"),
+    ],
+)
+def test_an_argument_goes_before_a_secret_and_that_before_a_variable(
+    given: str | None, in_colab: str | None, variable: str, expected: str
+) -> None:
+    with colab(in_colab), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NGROK_AUTHTOKEN", variable)
+        assert ngrok_token(given) == expected
+
+
 @given(ANSWERS)
 def test_whatever_colab_answers_is_a_secret_or_a_sentence(answer: object) -> None:
     with colab(answer), contextlib.suppress(ColabRemoteError):

@@ -1,4 +1,4 @@
-"""A stand-in for the place that ngrok's agent is downloaded from: a proxy that says it is any HTTPS server."""
+"""A stand-in for an HTTPS server of the world: a proxy that says it is that server."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pathlib import Path
 
 from trusted import trusted
 
-HOST = "bin.ngrok.com"
 
+class Site:
+    """Answers as `host`, the same to everybody; `environment` leads a process here and makes it trust what it finds.
 
-class Download:
-    """Serves an archive with `program` in it; `environment` leads a process here and makes it trust what it finds."""
+    `asked` are the paths that were asked for.
+    """
 
-    def __init__(self, folder: Path, program: bytes) -> None:
-        self.body, self.folder = _archive(program), folder
+    def __init__(self, folder: Path, host: str, body: bytes, status: str = "200 OK") -> None:
+        self.folder, self.host, self.body, self.status = folder, host, body, status
+        self.asked: list[str] = []
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(trusted(folder, HOST))
+        self.tls.load_cert_chain(trusted(folder, host))
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -41,11 +43,11 @@ class Download:
                 return
             plain.settimeout(20)
             with plain:
-                assert _head(plain).startswith(f"CONNECT {HOST}:443 ".encode())
+                assert _head(plain).startswith(f"CONNECT {self.host}:443 ".encode())
                 plain.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 with self.tls.wrap_socket(plain, server_side=True) as secret:
-                    _head(secret)
-                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
+                    self.asked.append(_head(secret).decode().split()[1])
+                    head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
                     secret.sendall(head.encode() + self.body)
 
 
@@ -56,7 +58,8 @@ def _head(stream: socket.socket) -> bytes:
     return got
 
 
-def _archive(program: bytes) -> bytes:
+def ngrok_archive(program: bytes) -> bytes:
+    """What is downloaded for ngrok's agent."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         entry = tarfile.TarInfo("ngrok")
