@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,31 @@ class Vm:
     def connect(self, ticket: str) -> None:
         done = self.laptop("connect", ticket, "--open", "none")
         assert done.returncode == 0, done.stderr
+
+
+def lose(folder: Path) -> None:
+    """A VM that goes away: every process of the runtime in `folder` gets SIGKILL, and its disk is gone."""
+    found = {process for process in psutil.process_iter() if _belongs(process, str(folder))}
+    for process in found.union(*map(_children, found)):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _belongs(process: psutil.Process, folder: str) -> bool:
+    """Whether that place is named in how the process was started."""
+    try:
+        words = [*process.cmdline(), process.environ().get("COLAB_REMOTE_STATE", "")]
+    except psutil.Error:
+        return False
+    return process.pid != os.getpid() and any(f"{folder}/" in word for word in words)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def ours_left(vm: Vm) -> list[int]:

@@ -37,7 +37,7 @@ _START = "import sys; sys.path.insert(0, sys.argv[1]); from colab_remote.agent.r
 def start(call: Call) -> dict[str, Any]:
     """Start `command` in `folder` as the job `id`, once however often it is asked; its facts.
 
-    `name`, or `stem` and the numbers taken so far; `environment` reaches the job and nothing else.
+    `name`, or `stem` and the numbers taken so far; `environment` reaches the job and nothing else, `about` its record.
     """
     asked = call.arguments
     folder = _jobs_folder() / _checked(asked["id"])
@@ -53,7 +53,7 @@ def start(call: Call) -> dict[str, Any]:
     granted = recorded_environment("job_environment")
     # Behind a pipe Python holds back what it prints; whoever follows wants it now.
     environment = {"PYTHONUNBUFFERED": "1", **_lasting(os.environ), **granted, **asked["environment"]}
-    record = {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
+    record = asked["about"] | {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
     about = {"name": name, "environment": _digest(environment), "asked": time.time(), "boot": boot_id()}
     write_json(folder / "job.json", {**record, **about})
     _spawn(folder, environment)

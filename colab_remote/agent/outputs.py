@@ -17,7 +17,7 @@ from pathspec import GitIgnoreSpec
 
 from colab_remote.agent.jobs import job_over, job_starts
 from colab_remote.agent.serve import Call, Method
-from colab_remote.both.checkpoint import whole_by_format
+from colab_remote.both.checkpoint import Units, whole_by_format
 from colab_remote.both.protocol import CHUNK, Refusal
 from colab_remote.both.whole import TEMPORARY, WholeFile
 
@@ -45,6 +45,7 @@ class Watcher:
         self._folder = folder
         self._outputs = GitIgnoreSpec.from_lines([*outputs, *checkpoints])
         self._checkpoints = GitIgnoreSpec.from_lines(checkpoints)
+        self._units = Units(checkpoints)
         self._moved: dict[str, tuple[Seen, float]] = {}
         self._whole: dict[str, Seen] = {}
 
@@ -54,13 +55,14 @@ class Watcher:
         found = dict(self._walk())
         fresh = [path for path, seen in found.items() if self._whole.get(path) != seen]
         writing = _open_for_writing(self._folder) if fresh else set()
-        ready, waiting = [], []
-        for path, seen in found.items():
-            size = self._size(path, seen, path in writing)
-            if size is None:
-                waiting.append(path)
-            else:
-                ready.append({"path": path, **self._facts(path, seen, starts), "size": size})
+        sizes = {path: self._size(path, seen, path in writing) for path, seen in found.items()}
+        torn = {self._units.of(path) for path, size in sizes.items() if size is None}
+        waiting = [path for path in found if self._units.of(path) in torn]
+        ready = [
+            {"path": path, **self._facts(path, seen, starts), "size": sizes[path]}
+            for path, seen in found.items()
+            if self._units.of(path) not in torn
+        ]
         return ready, waiting
 
     def _facts(self, path: str, seen: Seen, starts: list[tuple[float, str]]) -> dict[str, Any]:
@@ -73,6 +75,8 @@ class Watcher:
         if self._whole.get(path) == seen:
             return seen.size
         still = self._still(path, seen)
+        if not still and self._units.of(path) != path:
+            return None  # others of its checkpoint may be on their way
         name = path.rpartition("/")[2]
         if not still and name.endswith(_GROWING):
             return _whole_lines(self._folder / path, seen.size)
@@ -163,13 +167,13 @@ def send(call: Call) -> dict[str, Any]:
 
 
 def put(call: Call) -> dict[str, Any]:
-    """Take a checkpoint into the project, for a job to resume from; it appears whole."""
+    """Take a file of a checkpoint into the project, for a job to resume from; it appears whole. Its inode."""
     path = _inside(_project(call.arguments["folder"]), call.arguments["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
     with WholeFile(path, 0o644, call.arguments["mtime_ns"]) as file:
         for piece in call.body():
             file.write(piece)
-    return {}
+    return {"inode": path.stat().st_ino}
 
 
 def has(call: Call) -> dict[str, Any]:

@@ -1,13 +1,32 @@
-"""Whether a checkpoint's own format says that it is whole."""
+"""Checkpoints: which file belongs to which, and whether its own format says that it is whole."""
 
 from __future__ import annotations
 
 import json
 import struct
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
+from pathspec import GitIgnoreSpec
+
 _ZIPPED = (".pt", ".pth", ".ckpt", ".npz")
+
+
+class Units:
+    """Which checkpoint a file belongs to: a pattern that ends in `/` names folders, each of them one checkpoint."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._folders = GitIgnoreSpec.from_lines(pattern for pattern in patterns if pattern.endswith("/"))
+        self._known: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """The outermost folder that is one checkpoint, else the file itself."""
+        if path not in self._known:
+            parts = path.split("/")
+            folders = ("/".join(parts[:count]) for count in range(1, len(parts)))
+            self._known[path] = next((folder for folder in folders if self._folders.match_file(f"{folder}/")), path)
+        return self._known[path]
 
 
 def whole_by_format(path: Path) -> bool | None:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import codecs
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
 from colab_remote.both.jobrecord import GRACE
 from colab_remote.cli.output import output, visible
+from colab_remote.cli.tables import amount
 from colab_remote.errors import ContactLost
+from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.history import Job
+from colab_remote.laptop.home import Arrival, Checkpoint, Home
 from colab_remote.laptop.hosts import load_host
-from colab_remote.laptop.jobs import stop
+from colab_remote.laptop.jobs import follow, stop
+from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
+from colab_remote.laptop.training import mirrored
 
 
 class Show:
@@ -90,3 +96,57 @@ def _stopped(job: Job) -> None:
     output().say(visible(f"\nstopping `{job.name}`"))
     with reach(load_host(job.host), output().timeout, output().say) as reached:
         ended(stop(reached.open_agent(), job, GRACE))
+
+
+def see_through(made: Contact, project: Project, job: Job) -> int:
+    """Follow the log and bring outputs home until both are complete; the job's exit code."""
+    arrivals: list[Arrival] = []
+    shown = output()  # asked for here: the mirror's thread has no click context
+
+    def tell(arrival: Arrival) -> None:
+        arrivals.append(arrival)
+        if shown.json:
+            shown.report({"home": asdict(arrival)}, ())
+        if arrival.checkpoint or arrival.kept:
+            shown.say(visible(arrival_line(arrival)))
+
+    try:
+        with mirrored(made, project, job, tell, shown.say) as mirror:
+            job = follow(made, None, job, Show())
+            mirror.result()
+        if job.state == "lost":
+            return ended(job)
+    except ContactLost:
+        shown.say(visible(_last_at_home(project)))
+        raise
+    shown.say(visible(_summary(project, arrivals)))
+    return ended(job)
+
+
+def arrival_line(arrival: Arrival) -> str:
+    """`home     saved/run/step-2.pt  12.6 MB`, and where the one went that lay there."""
+    kept = f" · the older one is kept as {arrival.kept}" if arrival.kept else ""
+    return f"home     {arrival.path}  {amount(arrival.size)}{kept}"
+
+
+def checkpoint_line(checkpoint: Checkpoint) -> str:
+    """A checkpoint's path, and when it was at home, or written where it did not come from a runtime."""
+    clock = time.strftime("%H:%M:%S", time.localtime(checkpoint.arrived or checkpoint.written))
+    return f"{checkpoint.path} ({clock})"
+
+
+def _last_at_home(project: Project) -> str:
+    newest = Home(project).checkpoints()[-1:]
+    if not newest:
+        return "home     no checkpoint had time to travel"
+    return f"home     {checkpoint_line(newest[0])} · nothing later had time to travel"
+
+
+def _summary(project: Project, arrivals: Sequence[Arrival]) -> str:
+    """What came home and is still there, the newest of each path counted once, the last checkpoint named."""
+    latest = {arrival.path: arrival for arrival in arrivals if (project.root / arrival.path).exists()}
+    if not latest:
+        return "home     nothing: this job made no outputs"
+    named = max(latest.values(), key=lambda arrival: (arrival.checkpoint, arrival.size))
+    more = f"  and {len(latest) - 1} more" if len(latest) > 1 else ""
+    return f"home     {named.path}  {amount(named.size)}{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,8 +36,12 @@ def jobs(host_name: str | None) -> None:
         found = sorted([*found, *(job for job in all_known() if job.id not in here)], key=lambda job: job.id)
     for name in silent:
         output().say(f"`{name}` does not answer; what is known here of its jobs may be old")
-    rows = [("JOB", "HOST", "STATE", "STARTED", "TOOK", "COMMAND")] if found else []
-    output().report({"jobs": [asdict(job) for job in found]}, columns([*rows, *map(_row, reversed(found))]))
+    names = {job.id: job.name for job in found}
+    latest = {job.run: job.id for job in found}
+    # A run's legs stand together, the run whose last leg is the newest first.
+    shown = sorted(found, key=lambda job: (latest[job.run], job.id), reverse=True)
+    rows = [("JOB", "HOST", "STATE", "STARTED", "TOOK", "COMMAND"), *(_row(job, names) for job in shown)]
+    output().report({"jobs": [asdict(job) for job in found]}, columns(rows) if found else ())
 
 
 @click.command()
@@ -120,7 +125,8 @@ def _whole(job: Job, home: Path) -> bool:
         return False
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _row(job: Job, names: Mapping[str, str]) -> tuple[str, ...]:
+    leg = f" (leg {job.leg} of {names.get(job.first, job.first)})" if job.first else ""
     state = f"{job.state} {job.exit_code}" if job.state == "failed" else job.state
     took = duration(job.seconds) if job.seconds >= 60 else f"{job.seconds:.0f} s"
-    return job.name, job.host, state, when(asked_at(job.id), time.time()), took, job.command
+    return f"{job.name}{leg}", job.host, state, when(asked_at(job.id), time.time()), took, job.command

@@ -71,8 +71,8 @@ def conflicts(report: Report, host: str) -> Conflicts:
     return Conflicts("\n".join(lines), "`colab-remote sync --prefer local` or `--prefer remote` decides")
 
 
-def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -> None:
-    """Sync before a job and say so. Raises Conflicts: no job begins over one."""
+def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -> Report:
+    """Sync before a job and say so; what it did. Raises Conflicts: no job begins over one."""
     from colab_remote.laptop.project import remember_host
     from colab_remote.laptop.sync import synchronize
 
@@ -82,6 +82,7 @@ def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -
     if report.conflicts:
         raise conflicts(report, host.name)
     output().say(summary(report))
+    return report
 
 
 def keep_in_sync(project: Project, host: Host, prefer: Side | None, adopt: bool, verbose: bool) -> NoReturn:

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
-from colab_remote.cli.following import Show, began, detached, ended, interruptible
+from colab_remote.cli.following import Show, arrival_line, began, detached, ended, interruptible, see_through
+from colab_remote.cli.legs import Leg, job_to_follow, once_back
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.starting import Wish, starts_a_job
 from colab_remote.cli.syncing import bring_up_to_date
-from colab_remote.cli.tables import amount
 from colab_remote.cli.trailing import Trailing
-from colab_remote.errors import Refused
-from colab_remote.laptop.contact import Contact, contact
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.errors import ContactLost, Refused, Unreachable
+from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import Job
-from colab_remote.laptop.hosts import Host, choose_host
+from colab_remote.laptop.hosts import choose_host
 from colab_remote.laptop.jobs import Order, follow, not_started, start
-from colab_remote.laptop.outputs import Arrival, bring_home
-from colab_remote.laptop.project import Project, find_project, remembered_host, require_project
-from colab_remote.laptop.training import mirrored, send_checkpoint, set_up, train_command, work_folder
+from colab_remote.laptop.outputs import bring_home
+from colab_remote.laptop.project import find_project, remembered_host, require_project
+from colab_remote.laptop.training import work_folder
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _HOST = "The host; the project's, or the only one, where it is left out."
@@ -74,40 +70,34 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, wish: Wish) 
 @click.command(cls=Trailing)
 @click.argument("folder", required=False, type=_FOLDER)
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint at home.")
+@click.option("--keep-going", is_flag=True, help="Wait for a host that is lost to come back, and resume there.")
 @starts_a_job
 @reports
 @click.pass_context
-def train(context: click.Context, folder: Path | None, resume: bool, wish: Wish) -> int:
+def train(context: click.Context, folder: Path | None, resume: bool, keep_going: bool, wish: Wish) -> int:
     """Train on the runtime, results come home.
 
     Syncs the project, runs its `setup` where the runtime has not seen it, starts its `train` command as a job, follows
     the log, and brings outputs home while it runs. Words after `--` are appended to the command.
     """
+    if wish.detach and keep_going:
+        raise click.UsageError("--detach and --keep-going exclude each other")
     project = require_project(folder or Path.cwd())
     host = choose_host(wish.host_name, remembered_host(project))
-    with contact(host, output().timeout, output().say) as made:
-        conversation = made.open_agent()
-        with not_started():
-            bring_up_to_date(project, conversation, host)
-            checkpoint = _resumed(conversation, project, host) if resume else None
-            command = train_command(project, context.meta["trailing"], checkpoint)
-            if set_up(made, conversation, project, sys.stderr.buffer.write):
-                output().say("setup    done")
-        order = Order(
-            command,
-            work_folder(host, project),
-            project.name,
-            wish.name,
-            kind="train",
-            project=project.id,
-            environment=wish.environment,
-        )
-        job = start(made, conversation, order, project.root)
-        if wish.detach:
-            return detached(job)
-        began(job, wish.stop_on_interrupt)
-        with interruptible(job, wish.stop_on_interrupt):
-            return _see_through(made, conversation, project, job)
+    leg = Leg(project, context.meta["trailing"], wish, anew=not resume)
+    job: Job | None = None
+    while True:
+        try:
+            with contact(host, output().timeout, output().say) as made:
+                job = job_to_follow(made, leg, job)
+                if wish.detach:
+                    return detached(job)
+                with interruptible(job, wish.stop_on_interrupt):
+                    return see_through(made, project, job)
+        except (Unreachable, ContactLost) as error:
+            if not keep_going or job is None:
+                raise
+            host, leg = once_back(host, error), replace(leg, anew=False, lenient=True)
 
 
 @click.command()
@@ -119,48 +109,8 @@ def pull(folder: Path | None, host_name: str | None) -> None:
     project = require_project(folder or Path.cwd())
     host = choose_host(host_name, remembered_host(project))
     with contact(host, output().timeout, output().say) as made:
-        arrivals = list(bring_home(made.open_agent(), project, work_folder(host, project)))
-    lines = [f"home     {arrival.path}  {amount(arrival.size)}{_kept(arrival)}" for arrival in arrivals]
-    output().report({"home": [asdict(arrival) for arrival in arrivals]}, map(visible, lines))
+        arrivals = list(bring_home(made.open_agent(), project, work_folder(host, project), everything=True))
+    lines = [visible(arrival_line(arrival)) for arrival in arrivals]
+    output().report({"home": [asdict(arrival) for arrival in arrivals]}, lines)
     if not arrivals:
         output().say("home     nothing new")
-
-
-def _see_through(made: Contact, conversation: Conversation, project: Project, job: Job) -> int:
-    """Follow the log and bring outputs home until both are complete."""
-    arrivals: list[Arrival] = []
-    shown = output()  # asked for here: the mirror's thread has no click context
-
-    def tell(arrival: Arrival) -> None:
-        arrivals.append(arrival)
-        if shown.json:
-            shown.report({"home": asdict(arrival)}, ())
-        if arrival.checkpoint or arrival.kept:
-            shown.say(visible(f"home     {arrival.path}  {amount(arrival.size)}{_kept(arrival)}"))
-
-    with mirrored(made, project, job, tell, shown.say) as mirror:
-        job = follow(made, conversation, job, Show())
-        mirror.result()
-    shown.say(visible(_summary(project, arrivals)))
-    return ended(job)
-
-
-def _resumed(conversation: Conversation, project: Project, host: Host) -> str:
-    path = send_checkpoint(conversation, project, host)
-    written = time.strftime("%H:%M:%S", time.localtime((project.root / path).stat().st_mtime))
-    output().say(visible(f"resume   {path} ({written})"))
-    return path
-
-
-def _summary(project: Project, arrivals: Sequence[Arrival]) -> str:
-    """What came home and is still there, the newest of each path counted once, the last checkpoint named."""
-    latest = {arrival.path: arrival for arrival in arrivals if (project.root / arrival.path).exists()}
-    if not latest:
-        return "home     nothing: this job made no outputs"
-    named = max(latest.values(), key=lambda arrival: (arrival.checkpoint, arrival.size))
-    more = f"  and {len(latest) - 1} more" if len(latest) > 1 else ""
-    return f"home     {named.path}  {amount(named.size)}{more}"
-
-
-def _kept(arrival: Arrival) -> str:
-    return f" · the older one is kept as {arrival.kept}" if arrival.kept else ""

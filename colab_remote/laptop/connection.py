@@ -327,7 +327,10 @@ def _marked_line(channel: paramiko.Channel, host: str) -> bytes:
 def _no_agent(channel: paramiko.Channel, said: bytes, host: str) -> ColabRemoteError:
     if len(said) > _NOISE:
         return ColabRemoteError(f"the login shell of `{host}` prints without end", "quieten its start-up files")
-    if channel.recv_exit_status() == 127:
+    status = channel.recv_exit_status()
+    if status == -1 and not said:  # no status at all: the far end, or its whole machine, was ended
+        return Unreachable(f"contact with `{host}` was lost before its agent began", GONE)
+    if status == 127:
         return ColabRemoteError(f"`{host}` has no `python3`", "install Python 3.9 or later there")
     last = (channel.recv_stderr(_NOISE) or said).decode("utf-8", "replace").strip().rpartition("\n")[2]
     return ColabRemoteError(f"the agent did not start on `{host}`: {last or 'it said nothing'}")

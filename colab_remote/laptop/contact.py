@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from colab_remote.errors import ContactLost, Unreachable
+from colab_remote.errors import ContactLost, Unreachable, WrongRuntime
 from colab_remote.laptop.conversation import Conversation
-from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.hosts import Host, load_host
 from colab_remote.laptop.reach import Reach, reach
 
 PATIENCE = 300.0  # seconds for which lost contact is sought again, unless --timeout says otherwise
 PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds after each attempt, the last one again and again
+_ATTEMPT = 20.0  # seconds for one attempt to reach a host that is waited for
 _TOLD = 2  # the failed attempt after which a person hears of it
 
 
@@ -46,6 +47,7 @@ class Contact:
         patience = self._timeout or PATIENCE
         deadline = time.monotonic() + patience
         for attempt in itertools.count():
+            self.host = load_host(self.host.name)  # it may have been connected anew meanwhile
             try:
                 found = self.open_agent()
             except Unreachable as error:
@@ -76,6 +78,18 @@ class Contact:
     def _drop(self) -> None:
         self._reach = None
         self._held.close()
+
+
+def wait_for(name: str) -> Host:
+    """The host called `name` once it answers, by its ticket of that moment: a new `connect` counts. Raises Refused."""
+    while True:
+        host = load_host(name)
+        try:
+            with reach(host, _ATTEMPT) as reached:
+                reached.open_agent().close()
+            return host
+        except (Unreachable, WrongRuntime):  # another key is a new VM at the old address, which waits for its ticket
+            time.sleep(PAUSES[-1])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ for each job.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ from colab_remote.laptop.places import make_private, records
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it was last heard of. `folder` is on the runtime, `seconds` how long it ran by that clock."""
+    """A job as it was last heard of. `folder` is on the runtime, `seconds` how long it ran by that clock.
+
+    One that was resumed says from which `checkpoint`, the which `leg` of a run it is, and which job was the `first`.
+    `pin` tells the project's state when it began (see `pinned`), `vault` what of it lies there.
+    """
 
     id: str
     name: str
@@ -34,6 +38,16 @@ class Job:
     log_bytes: int = 0
     code: int | None = None
     signal: int | None = None
+    first: str = ""
+    leg: int = 1
+    checkpoint: str = ""
+    pin: dict[str, str] = field(default_factory=dict)
+    vault: str = ""
+
+    @property
+    def run(self) -> str:
+        """The id of the run's first job: a run that was resumed has several, its legs."""
+        return self.first or self.id
 
     @property
     def over(self) -> bool:
@@ -48,7 +62,7 @@ class Job:
 
 def job_of(facts: dict[str, Any], host: str) -> Job | None:
     """The job in an agent's or a file's `facts`; None where they are none."""
-    known = {field.name: facts[field.name] for field in fields(Job) if field.name in facts}
+    known = {each.name: facts[each.name] for each in fields(Job) if each.name in facts}
     try:
         job = Job(**{**known, "host": host})
     except TypeError:

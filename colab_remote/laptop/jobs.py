@@ -25,7 +25,8 @@ _AT_ONCE = 8  # hosts asked at the same time
 class Order:
     """What a job is to be: `command` is a shell's line, run in `folder` on the runtime.
 
-    Without a `name` it is `stem` and a number. `environment` reaches the job and nothing else.
+    Without a `name` it is `stem` and a number. `environment` reaches the job and nothing else. `about` is kept in its
+    record: what Job says of its run, and what its runner needs for the vault.
     """
 
     command: str
@@ -35,6 +36,7 @@ class Order:
     kind: str = "run"
     project: str = ""
     environment: dict[str, str] = field(default_factory=dict, repr=False)
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def start(contact: Contact, conversation: Conversation, order: Order, project: Path | None = None) -> Job:

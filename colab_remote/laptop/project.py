@@ -32,6 +32,7 @@ _KEYS: Mapping[str, Mapping[str, type]] = {
     },
     "sync": {"exclude": list, "budget": str},
 }
+_CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "checkpoint-*/")  # below each folder of outputs
 _KINDS = {str: "text", list: "a list of texts", int: "a whole number", dict: "a table"}
 _NAME = re.compile(r"(?!\.)[^/\\]{1,100}")
 _BUDGET = re.compile(r"auto|\d+(\.\d+)? ?[kMG]B")
@@ -52,7 +53,7 @@ class Project:
     resume: str | None = None
     setup: str | None = None
     outputs: tuple[str, ...] = ("saved/",)
-    checkpoints: tuple[str, ...] = ("saved/**/*.pt", "saved/**/checkpoint-*/")
+    checkpoints: tuple[str, ...] = ()
     keep: int = 3
     vault: str | None = None
     exclude: tuple[str, ...] = ()
@@ -85,6 +86,7 @@ def load_project(root: Path) -> Project:
     """The project whose folder is `root`; its `.colab-remote/` is made where there is none. Raises Refused."""
     settings = read_settings(root / SETTINGS)
     name = settings.pop("name", None) or safe_name(root.name)
+    settings.setdefault("checkpoints", _usual_checkpoints(settings.get("outputs", Project.outputs)))
     return Project(root=root, id=_identity(root), name=name, **settings)
 
 
@@ -138,6 +140,11 @@ def remember_host(project: Project, name: str) -> None:
     record = _record(project.root)
     if record.get("host") != name:
         write_json(project.root / OURS / "project.json", {**record, "host": name})
+
+
+def _usual_checkpoints(outputs: tuple[str, ...]) -> tuple[str, ...]:
+    folders = [pattern for pattern in outputs if pattern.endswith("/")]
+    return tuple(f"{folder}**/{name}" for folder in folders for name in _CHECKPOINTS)
 
 
 def _checked(path: Path, place: str, key: str, value: object, keys: Mapping[str, type]) -> Any:

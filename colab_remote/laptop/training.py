@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from colab_remote.errors import NotStarted, Refused, Unreachable
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation
-from colab_remote.laptop.history import Job
+from colab_remote.laptop.history import Job, all_known, job_of
+from colab_remote.laptop.home import Arrival, Checkpoint, Home, digest_of
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, follow, start
-from colab_remote.laptop.outputs import Arrival, Home, bring_home, digest_of
+from colab_remote.laptop.outputs import bring_home
 from colab_remote.laptop.project import Project
 
 _WAIT = 20.0  # seconds for which the runtime holds a listing that has nothing new
@@ -57,21 +59,41 @@ def set_up(contact: Contact, conversation: Conversation, project: Project, show:
     return True
 
 
-def send_checkpoint(conversation: Conversation, project: Project, host: Host) -> str:
+def send_checkpoint(conversation: Conversation, project: Project, host: Host) -> Checkpoint:
     """The newest whole checkpoint, on the runtime as well when this returns. Raises Refused where there is none."""
     folder = work_folder(host, project)
     for _ in bring_home(conversation, project, folder):
         pass  # what a job left there while nobody followed it is newer than what is here
     home = Home(project)
-    path = home.newest_checkpoint()
-    if path is None:
+    found = home.checkpoints()
+    if not found:
         raise Refused(f"`{project.name}` has no whole checkpoint at home", "train without --resume")
-    place = project.root / path
-    if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place):
-        with place.open("rb") as file:
-            pieces = iter(lambda: file.read(1 << 18), b"")
-            conversation.ask("output_put", pieces, folder=folder, path=path, mtime_ns=place.stat().st_mtime_ns)
-    return path
+    for path in found[-1].files:
+        place = project.root / path
+        if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place):
+            with place.open("rb") as file:
+                pieces = iter(lambda: file.read(1 << 18), b"")
+                asked = {"folder": folder, "path": path, "mtime_ns": place.stat().st_mtime_ns}
+                home.sent(path, int(conversation.ask("output_put", pieces, **asked).result["inode"]))
+    return found[-1]
+
+
+def under_way(conversation: Conversation, project: Project, host: Host, before: Job | None) -> Job | None:
+    """The training to go on with on that host: `before` as long as its record is there, else one that still runs."""
+    facts = conversation.ask("job_list").result["jobs"]
+    there = [job for job in (job_of(each, host.name) for each in facts) if job and job.project == project.id]
+    same = [job for job in there if before and job.id == before.id and job.state != "lost"]
+    running = [job for job in there if job.kind == "train" and not job.over]
+    return next(reversed(same or running), None)
+
+
+def leg_after(checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """What a job that resumes from `checkpoint` is to its run, by the names of Job."""
+    if checkpoint is None:
+        return {}
+    before = next((job for job in all_known() if job.id == checkpoint.job), None)
+    joins = {"first": before.run, "leg": before.leg + 1} if before else {}
+    return {"checkpoint": checkpoint.path, **joins}
 
 
 @contextmanager

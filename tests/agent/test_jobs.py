@@ -47,7 +47,7 @@ class Machine:
     def start(self, agent: Conversation, command: str, **more: Any) -> dict[str, Any]:
         """Start a job with the defaults that a test does not care about."""
         asked = {"id": make_id(), "name": "", "stem": "job", "taken": [], "command": command, "kind": "run"}
-        asked |= {"project": "", "folder": str(self.work), "environment": {}, **more}
+        asked |= {"project": "", "folder": str(self.work), "environment": {}, "about": {}, **more}
         return agent.ask("job_start", **asked).result
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sides import PATIENCE, Host, Laptop, Runtime, started_sshd, until
+from vm import lose
 
 # Writes a checkpoint (a zip, as torch.save's) for each step, from the one it is given on; waits where `wait` says.
 TRAIN = """
@@ -27,6 +28,17 @@ for step in range(begin, 4):
     print("step", step, *sys.argv[1:], flush=True)
     while os.path.exists(f"wait-{step}"):
         time.sleep(0.02)
+"""
+# Each a folder in whose midst the next file may be missing; one stays.
+FOLDERS = """
+import os, pathlib, sys
+if "-r" in sys.argv:
+    sys.exit(print("resumed from", sys.argv[-1] + ":", *sorted(os.listdir(sys.argv[-1]))))
+for step in range(5):
+    folder = pathlib.Path(f"saved/checkpoint-{step}")
+    folder.mkdir(parents=True)
+    for name in ("weights.bin", "state.json"):
+        (folder / name).write_text(f"{name} {step}" * 1000)
 """
 SETTINGS = """
 [project]
@@ -95,7 +107,7 @@ def test_a_laptop_that_was_away_pulls_what_it_missed(host: Host, project: Path) 
     assert host.laptop("logs", "-f", done.stdout.strip(), cwd=project).returncode == 0
     assert not (project / "saved").exists()
     assert host.laptop("pull", cwd=project).returncode == 0
-    assert saved(project) == {"step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
+    assert saved(project) == {"step-0.pt", "step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
 
 
 def test_after_the_vm_died_training_resumes_on_another_from_the_newest_checkpoint_at_home(
@@ -115,6 +127,58 @@ def test_after_the_vm_died_training_resumes_on_another_from_the_newest_checkpoin
         assert "resume   saved/run/step-2.pt" in done.stderr
         assert done.stdout.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
         assert "step-3.pt" in saved(project)
+        jobs = json.loads(host.laptop("jobs", "--json").stdout)["jobs"]
+        first, second = (job for job in jobs if job["kind"] == "train")
+        assert (second["first"], second["leg"], second["checkpoint"]) == (first["id"], 2, "saved/run/step-2.pt")
+        assert len(first["pin"]["tree"]) == 16
+        assert f"{second['name']} (leg 2 of {first['name']})" in host.laptop("jobs").stdout
+
+
+def test_a_lost_host_is_waited_for_and_training_goes_on_by_itself(host: Host, project: Path, tmp_path: Path) -> None:
+    with started_sshd(tmp_path / "first") as first, started_sshd(tmp_path / "other") as other:
+        connect(host.laptop, first)
+        (project / "wait-2").touch()
+        with host.laptop.started("--timeout", "5", "train", "--keep-going", cwd=project) as training:
+            until(lambda: "step-2.pt" in saved(project))
+            lose(tmp_path / "first")
+            (project / "wait-2").unlink()
+            assert training.stderr is not None
+            until(lambda: "waiting  for `colab`" in training.stderr.readline())
+            connect(host.laptop, other)
+            said, errors = training.communicate(timeout=PATIENCE)
+        assert training.returncode == 0, errors
+        assert "resume   saved/run/step-2.pt" in errors
+        assert said.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
+
+
+def test_training_anew_where_checkpoints_lie_says_so(host: Host, project: Path) -> None:
+    assert "begins anew" not in host.laptop("train", cwd=project).stderr
+    assert "begins anew though `saved/run/step-3.pt` lies here: `--resume`" in host.laptop("train", cwd=project).stderr
+
+
+def test_resume_follows_a_training_that_still_runs(host: Host, project: Path) -> None:
+    (project / "wait-1").touch()
+    identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
+    with host.laptop.started("train", "--resume", cwd=project) as training:
+        until(lambda: "step-1.pt" in saved(project))
+        (host.runtime.workdir / project.name / "wait-1").unlink()
+        said, errors = training.communicate(timeout=PATIENCE)
+    assert (training.returncode, said.splitlines()[-1]) == (0, "step 3")
+    assert "is there already, and is followed" in errors
+    assert json.loads(host.laptop("jobs", "--json").stdout)["jobs"][-1]["id"] == identity
+
+
+def test_a_checkpoint_that_is_a_folder_comes_and_goes_as_one(host: Host, project: Path, tmp_path: Path) -> None:
+    (project / "train.py").write_text(FOLDERS)
+    settings = project / "colab-remote.toml"
+    settings.write_text(settings.read_text() + "keep = 1\n")
+    assert host.laptop("train", cwd=project).returncode == 0
+    assert saved(project) == {"weights.bin", "state.json"}
+    assert [path.name for path in (project / "saved").iterdir()] == ["checkpoint-4"]
+    with started_sshd(tmp_path / "other") as other:
+        connect(host.laptop, other)
+        done = host.laptop("train", "--resume", cwd=project)
+        assert done.stdout == "resumed from saved/checkpoint-4: state.json weights.bin\n", done.stderr
 
 
 def connect(laptop: Laptop, runtime: Runtime) -> None:

@@ -42,7 +42,7 @@ class Progress:
 class Report:
     """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds.
 
-    Of a dry run, also what is not synced by a rule: the rule by path.
+    Of a dry run, also what is not synced by a rule: the rule by path. `tree` is a digest of what both sides have now.
     """
 
     up: tuple[str, ...]
@@ -55,6 +55,7 @@ class Report:
     received: int
     seconds: float
     ignored: dict[str, str] = field(default_factory=dict)
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def settle(
     if known != remembered:
         save_known(project, known)
     _full(done, folder, options.host, project)
-    return _report(plan, done, scope.problems, started)
+    return replace(_report(plan, done, scope.problems, started), tree=agreed.tree)
 
 
 def _mark(project: Project, far: Far, options: Options) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -27,6 +28,12 @@ class State:
     agreed: Mapping[str, Content | None] = field(default_factory=dict)
     up: Mapping[str, Content | None] = field(default_factory=dict)
     down: Mapping[str, Content | None] = field(default_factory=dict)
+
+    @property
+    def tree(self) -> str:
+        """One digest (64 bits in hex) of all that was agreed on: paths, modes and contents."""
+        text = json.dumps(sorted(self.agreed.items()))
+        return hashlib.blake2b(text.encode("ascii"), digest_size=8).hexdigest()
 
     def ancestor(self, local: Tree, remote: Tree) -> dict[str, Content]:
         """What both sides are known to have had: also what a sync that was cut off has brought to its place."""

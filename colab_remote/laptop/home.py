@@ -1,0 +1,259 @@
+"""A project's outputs at home: what is here and from which job, each whole, none over another job's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from colab_remote.both.checkpoint import Units, whole_by_format
+from colab_remote.both.protocol import CHUNK
+from colab_remote.both.whole import flush_folder, read_json, write_json
+from colab_remote.errors import Refused
+from colab_remote.laptop.places import make_private
+from colab_remote.laptop.project import OURS, Project
+
+SMALL = 1 << 20  # bytes up to which a file goes before the checkpoints: metrics, logs, configurations
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An output as the runtime lists it: `job` wrote it, as far as times can tell."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+    job: str
+    checkpoint: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An output that has come home; `kept` is where the file that lay there went, empty where none had to."""
+
+    path: str
+    size: int
+    checkpoint: bool
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint at home, a file or a folder: its files, its job (empty: not known), and two times.
+
+    `written` is the runtime's clock, `arrived` this laptop's, both in seconds since 1970; `arrived` is 0 for one that
+    did not come from a runtime.
+    """
+
+    path: str
+    files: tuple[str, ...]
+    job: str
+    written: float
+    arrived: float
+
+    @property
+    def rank(self) -> tuple[str, float]:
+        """Orders checkpoints: jobs by the laptop's clock, which their ids tell; a runtime's may be wrong by a day."""
+        return self.job or time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.written)), self.written
+
+
+class Home:
+    """A project's outputs on the laptop, and the record of which job each is from."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._ours = project.root / OURS
+        self._patterns = GitIgnoreSpec.from_lines([*project.outputs, *project.checkpoints])
+        self._units = Units(project.checkpoints)
+        self._record = self._ours / "outputs.json"
+        self._files: dict[str, dict[str, Any]] = {}
+        self._folders: dict[str, list[str]] = {}  # files of each checkpoint that is a folder, as it was listed whole
+        try:
+            kept = read_json(self._record)
+            self._files, self._folders = kept["files"], kept.get("folders", {})
+        except (FileNotFoundError, ValueError, KeyError):
+            pass
+
+    def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
+        """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.
+
+        Of checkpoints the newest and the best, as `keep` says, or `everything`.
+        """
+        outputs = list(listing)
+        units = self._by_unit({output.path: output.mtime_ns for output in outputs if output.checkpoint})
+        self._folders |= {unit: paths for unit, paths in units.items() if paths != [unit]}
+        old = () if everything else [unit for unit in list(units)[self.project.keep :] if not _best(unit)]
+        left = {path for unit in old for path in units[unit]}
+        return sorted((output for output in outputs if output.path not in left and not self._has(output)), key=_urgency)
+
+    def begin(self, output: Output) -> Path:
+        """The file that the output is received in, with what is here of it already. Raises Refused."""
+        place, partial = self._place(output.path), self._partial(output.path)
+        record = self._files.get(output.path, {})
+        grown = record.get("inode") == output.inode and 0 < record.get("size", 0) < output.size
+        if not partial.exists() and grown and place.is_file():
+            shutil.copyfile(place, partial)  # the runtime compares before it sends the rest
+        if partial.exists() and partial.stat().st_size > output.size:
+            partial.unlink()
+        return partial
+
+    def arrive(self, output: Output, partial: Path, digest: str) -> Arrival:
+        """Put a whole output in its place, what another job made out of its way, and note it."""
+        place = self._place(output.path)
+        os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
+        kept = self._keep(place, output, digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(partial, place)
+        flush_folder(place.parent)
+        self._files[output.path] = {**asdict(output), "arrived": time.time()}
+        self._save()
+        return Arrival(output.path, output.size, output.checkpoint, kept)
+
+    def sent(self, path: str, inode: int) -> None:
+        """Note that a file of a checkpoint lies on the runtime now as that inode: it need not come back."""
+        place = self.project.root / path
+        facts = {"path": path, "size": place.stat().st_size, "mtime_ns": place.stat().st_mtime_ns, "checkpoint": True}
+        self._files[path] = {"job": "", **self._files.get(path, {}), **facts, "inode": inode}
+        self._save()
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """The whole checkpoints at home, the newest last."""
+        spec = GitIgnoreSpec.from_lines(self.project.checkpoints)
+        found = {path: self._written(path) for path in _files(self.project.root) if spec.match_file(path)}
+        whole = [unit for unit in self._by_unit(found).items() if self._whole(*unit)]
+        return sorted((self._checkpoint(*unit) for unit in whole), key=_rank)
+
+    def of_job(self, ids: Iterable[str]) -> Checkpoint | None:
+        """The newest checkpoint at home that one of these jobs wrote."""
+        jobs = set(ids)
+        return next((found for found in reversed(self.checkpoints()) if found.job in jobs), None)
+
+    def _checkpoint(self, unit: str, files: list[str]) -> Checkpoint:
+        last = max(files, key=self._written)
+        record = self._files.get(last, {})
+        arrived = max(float(self._files.get(path, {}).get("arrived", 0)) for path in files)
+        return Checkpoint(unit, tuple(files), str(record.get("job", "")), self._written(last) / 1e9, arrived)
+
+    def _by_unit(self, times: Mapping[str, int]) -> dict[str, list[str]]:
+        """The files of each checkpoint, the one that was written last first."""
+        units: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(times, key=lambda path: (-times[path], path)):
+            units[self._units.of(path)].append(path)
+        return {unit: sorted(paths) for unit, paths in units.items()}
+
+    def prune(self, job: str) -> None:
+        """Remove a job's older checkpoints that came home, as `keep` says; never the best, nor one touched here."""
+        mine = {path: record for path, record in self._files.items() if record["checkpoint"] and record["job"] == job}
+        units = self._by_unit({path: record["mtime_ns"] for path, record in mine.items()})
+        for unit in list(units)[self.project.keep :]:
+            if not _best(unit) and all(map(self._untouched, units[unit])):
+                self._remove(unit, units[unit])
+                self._save()
+
+    def _remove(self, unit: str, paths: list[str]) -> None:
+        for path in paths:
+            (self.project.root / path).unlink()
+            del self._files[path]
+        self._folders.pop(unit, None)
+        folders = {parent for path in paths for parent in (self.project.root / path).parents}
+        for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+            if folder.is_relative_to(self.project.root / unit) and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _whole(self, unit: str, files: list[str]) -> bool:
+        listed = self._folders.get(unit, [])
+        return set(listed) <= set(files) and all(map(self._whole_file, files))
+
+    def _whole_file(self, path: str) -> bool:
+        return path in self._files or whole_by_format(self.project.root / path) is not False
+
+    def _written(self, path: str) -> int:
+        return (self.project.root / path).stat().st_mtime_ns
+
+    def _has(self, output: Output) -> bool:
+        record = self._files.get(output.path, {})
+        same = all(record.get(key) == getattr(output, key) for key in ("size", "mtime_ns", "inode"))
+        return same and (self.project.root / output.path).exists()
+
+    def _untouched(self, path: str) -> bool:
+        """Whether what lies there is what came home."""
+        record = self._files.get(path, {})
+        try:
+            facts = (self.project.root / path).lstat()
+        except OSError:
+            return False
+        return (record.get("mtime_ns"), record.get("size")) == (facts.st_mtime_ns, facts.st_size)
+
+    def _place(self, path: str) -> Path:
+        """Where an output belongs. Raises Refused for a path that is no output's, or leads out of the project."""
+        place = self.project.root / path
+        inside = place.parent.resolve().is_relative_to(self.project.root.resolve())
+        if any(map(_unsafe, path.split("/"))) or not self._patterns.match_file(path) or not inside or place.is_dir():
+            raise Refused(f"the runtime offers `{path}` as an output, which it cannot be")
+        return place
+
+    def _partial(self, path: str) -> Path:
+        name = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        return make_private(self._ours / "partial") / name
+
+    def _keep(self, place: Path, output: Output, digest: str) -> str:
+        """Move what lies at `place` out of the way unless it is this job's own earlier one; where to, or empty."""
+        record = self._files.get(output.path, {})
+        if not place.exists() or digest_of(place) == digest:
+            return ""
+        ours = self._untouched(output.path)
+        if ours and record.get("job") == output.job:
+            return ""
+        kept = self._ours / "kept" / (str(record["job"]) if ours and record.get("job") else "before") / output.path
+        while kept.exists():
+            kept = kept.with_name(f"{kept.name}~")
+        make_private(kept.parent)
+        os.replace(place, kept)
+        return kept.relative_to(self.project.root).as_posix()
+
+    def _save(self) -> None:
+        write_json(self._record, {"files": self._files, "folders": self._folders})
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a file's bytes, as the agent makes it."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for piece in iter(lambda: file.read(CHUNK), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _rank(checkpoint: Checkpoint) -> tuple[str, float]:
+    return checkpoint.rank
+
+
+def _best(path: str) -> bool:
+    return "best" in path
+
+
+def _urgency(output: Output) -> tuple[int, int]:
+    if output.size <= SMALL:
+        return 0, output.size
+    return (1, -output.mtime_ns) if output.checkpoint else (2, output.size)
+
+
+def _unsafe(part: str) -> bool:
+    """Whether no file of a project can have that name, or none may be written under it."""
+    foreign = os.name == "nt" and bool(set(part) & set('<>:"\\|?*'))
+    return part in ("", ".", "..", OURS, ".git") or "\0" in part or foreign
+
+
+def _files(root: Path) -> Iterator[str]:
+    for base, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in (OURS, ".git")]
+        yield from (Path(base, name).relative_to(root).as_posix() for name in names)
