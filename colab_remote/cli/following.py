@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from colab_remote.both.jobrecord import GRACE
+from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.tables import amount
 from colab_remote.errors import ContactLost
@@ -19,6 +20,7 @@ from colab_remote.laptop.history import Job
 from colab_remote.laptop.home import Arrival, Checkpoint, Home
 from colab_remote.laptop.hosts import load_host
 from colab_remote.laptop.jobs import follow, stop
+from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
 from colab_remote.laptop.training import mirrored
@@ -101,6 +103,7 @@ def _stopped(job: Job) -> None:
 def see_through(made: Contact, project: Project, job: Job) -> int:
     """Follow the log and bring outputs home until both are complete; the job's exit code."""
     arrivals: list[Arrival] = []
+    rest = allowance(project.budget, made.host)
     shown = output()  # asked for here: the mirror's thread has no click context
 
     def tell(arrival: Arrival) -> None:
@@ -111,7 +114,7 @@ def see_through(made: Contact, project: Project, job: Job) -> int:
             shown.say(visible(arrival_line(arrival)))
 
     try:
-        with mirrored(made, project, job, tell, shown.say) as mirror:
+        with mirrored(made, project, job, rest, tell, shown.say) as mirror:
             job = follow(made, None, job, Show())
             mirror.result()
         if job.state == "lost":
@@ -119,7 +122,8 @@ def see_through(made: Contact, project: Project, job: Job) -> int:
     except ContactLost:
         shown.say(visible(_last_at_home(project)))
         raise
-    shown.say(visible(_summary(project, arrivals)))
+    lines = [_summary(project, arrivals), *waiting_lines(rest, made.host), month_line(made.host, project.budget)]
+    shown.say(visible("\n".join(lines)))
     return ended(job)
 
 

@@ -78,6 +78,7 @@ def list() -> None:
 @reports
 def status(host: str | None) -> None:
     """GPU, memory, disk, uptime and jobs of one host."""
+    from colab_remote.cli.metering import month
     from colab_remote.laptop.line.state import ask_line
     from colab_remote.laptop.machine import ask_machine
     from colab_remote.laptop.meter import metered
@@ -85,7 +86,7 @@ def status(host: str | None) -> None:
     chosen = choose_host(host)
     with reach(chosen, output().timeout, output().say) as connection:
         machine = ask_machine(connection.open_agent(), chosen.ticket.workdir)
-    line, month = ask_line(chosen.name), metered(chosen.name)
+    line, traffic = ask_line(chosen.name), metered(chosen.name)
     gpus = [("gpu", f"{gpu.name} · {gpu.load:.0%} · {_used(gpu.memory)}") for gpu in machine.gpus]
     rows = [
         ("host", f"{chosen.name} · {tunnel(chosen.ticket)} · {_away(machine.away)}"),
@@ -98,9 +99,9 @@ def status(host: str | None) -> None:
         ("python", f"{machine.python} · torch {machine.torch or 'not installed'}"),
         ("line", _line(line) if line else "none: each command connects by itself"),
         *([("", f"its log is {line.log}")] if line else []),
-        ("traffic", f"{amount(month.up)} up, {amount(month.down)} down over the line this month"),
+        ("month", f"{amount(traffic.up)} up, {amount(traffic.down)} down · {month(chosen)}"),
     ]
-    facts = {"line": asdict(line) if line else None, "month": asdict(month)}
+    facts = {"line": asdict(line) if line else None, "month": asdict(traffic)}
     output().report({"host": chosen.name, "machine": asdict(machine), **facts}, columns(rows))
 
 

@@ -11,6 +11,7 @@ import click
 
 from colab_remote.cli.following import Show, arrival_line, began, detached, ended, interruptible, see_through
 from colab_remote.cli.legs import Leg, job_to_follow, once_back
+from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.starting import Wish, starts_a_job
 from colab_remote.cli.syncing import bring_up_to_date
@@ -20,6 +21,7 @@ from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import Job
 from colab_remote.laptop.hosts import choose_host
 from colab_remote.laptop.jobs import Order, follow, not_started, start
+from colab_remote.laptop.meter import Allowance, allowance
 from colab_remote.laptop.outputs import bring_home
 from colab_remote.laptop.project import find_project, remembered_host, require_project
 from colab_remote.laptop.training import work_folder
@@ -103,14 +105,18 @@ def train(context: click.Context, folder: Path | None, resume: bool, keep_going:
 @click.command()
 @click.argument("folder", required=False, type=_FOLDER)
 @click.option("--host", "host_name", help=_HOST)
+@click.option("--force", is_flag=True, help="Also what is more than the month's budget has left.")
 @reports
-def pull(folder: Path | None, host_name: str | None) -> None:
+def pull(folder: Path | None, host_name: str | None, force: bool) -> None:
     """Bring outputs home that are on the runtime."""
     project = require_project(folder or Path.cwd())
     host = choose_host(host_name, remembered_host(project))
     with contact(host, output().timeout, output().say) as made:
-        arrivals = list(bring_home(made.open_agent(), project, work_folder(host, project), everything=True))
+        rest = Allowance() if force else allowance(project.budget, host)
+        there = work_folder(host, project)
+        arrivals = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest))
     lines = [visible(arrival_line(arrival)) for arrival in arrivals]
-    output().report({"home": [asdict(arrival) for arrival in arrivals]}, lines)
+    output().report({"home": [asdict(arrival) for arrival in arrivals], "waiting": rest.waiting}, lines)
     if not arrivals:
         output().say("home     nothing new")
+    output().say("\n".join([*waiting_lines(rest, host), month_line(host, project.budget)]))

@@ -12,6 +12,7 @@ from typing import Any
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.home import SMALL, Arrival, Home, Output, digest_of
+from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.project import Project
 
 
@@ -50,18 +51,23 @@ def bring_home(
     job: str = "",
     wait: float = 0.0,
     everything: bool = False,
+    rest: Allowance | None = None,
 ) -> Iterator[Arrival]:
     """Bring outputs home, the most urgent first; with a `job`, until it is over and all that it made is here.
 
-    Of checkpoints the newest and the best, as `keep` says, or `everything`.
+    Of checkpoints the newest and the best, as `keep` says, or `everything`. What is more than the `rest` of a budget
+    waits, and is named there.
     """
-    home, known = Home(project), ""
+    home, known, rest = Home(project), "", rest or Allowance()
     while True:
         listing = list_outputs(conversation, project, folder, job=job, wait=wait if known else 0.0, known=known)
         known = listing.digest
         for output in home.missing(listing.outputs, everything):
+            partial = home.begin(output)
+            if not rest.admits(output.path, output.size - _size(partial)):
+                continue
             try:
-                yield _fetched(home, conversation, folder, output)
+                yield _fetched(home, conversation, folder, output, partial)
                 if not everything:
                     home.prune(output.job)
             except Changed:
@@ -73,9 +79,8 @@ def bring_home(
             return
 
 
-def _fetched(home: Home, conversation: Conversation, folder: str, output: Output) -> Arrival:
+def _fetched(home: Home, conversation: Conversation, folder: str, output: Output, partial: Path) -> Arrival:
     """Bring one output home, going on where an earlier attempt was cut off. Raises Changed, Refused."""
-    partial = home.begin(output)
     whole = _receive(conversation, folder, output, partial)
     if digest_of(partial) != whole:
         partial.unlink()
@@ -85,7 +90,7 @@ def _fetched(home: Home, conversation: Conversation, folder: str, output: Output
 
 def _receive(conversation: Conversation, folder: str, output: Output, partial: Path) -> str:
     """Append what is missing in `partial`; the digest that the whole must have. Raises Changed."""
-    have = partial.stat().st_size if partial.exists() else 0
+    have = _size(partial)
     asked: dict[str, Any] = {
         "path": output.path,
         "size": output.size,
@@ -105,3 +110,7 @@ def _receive(conversation: Conversation, folder: str, output: Output, partial: P
         partial.unlink()
         raise Changed(f"`{output.path}` changed on its way")
     return str(exchange.result["whole"])
+
+
+def _size(partial: Path) -> int:
+    return partial.stat().st_size if partial.exists() else 0

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from colab_remote.laptop.conversation import Conversation, Stream
-from colab_remote.laptop.hosts import Host, mark_contact
+from colab_remote.laptop.hosts import Host, mark_contact, tunnel
+from colab_remote.laptop.meter import Traffic, meter
 
 
 class Reach(Protocol):
@@ -34,11 +35,15 @@ def reach(host: Host, timeout: float | None = None, say: Callable[[str], None] =
 
     Where the user wants no line it is a connection of this process. Raises Unreachable, WrongRuntime, Refused.
     """
-    found = _line(host, timeout, say) or _connection(host, timeout)
+    line = _line(host, timeout, say)
+    if line is None:
+        with _connection(host, timeout) as found:
+            yield found
+        return
     try:
-        yield found
+        yield line
     finally:
-        found.close()
+        line.close()
 
 
 def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reach | None:
@@ -50,10 +55,15 @@ def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reac
     return Line(host, timeout, say) if is_wanted(host.name) else None
 
 
-def _connection(host: Host, timeout: float | None) -> Reach:
+@contextmanager
+def _connection(host: Host, timeout: float | None) -> Iterator[Reach]:
     # paramiko takes longer to import than most commands to run.
     from colab_remote.laptop.connection import open_connection
 
     connection = open_connection(host, timeout)
     mark_contact(host.name)
-    return connection
+    try:
+        yield connection
+    finally:
+        connection.close()
+        meter(host.name, tunnel(host.ticket), Traffic(*connection.passed))

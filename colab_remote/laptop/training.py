@@ -18,6 +18,7 @@ from colab_remote.laptop.history import Job, all_known, job_of
 from colab_remote.laptop.home import Arrival, Checkpoint, Home, digest_of
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, follow, start
+from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.outputs import bring_home
 from colab_remote.laptop.project import Project
 
@@ -98,25 +99,35 @@ def leg_after(checkpoint: Checkpoint | None) -> dict[str, Any]:
 
 @contextmanager
 def mirrored(
-    contact: Contact, project: Project, job: Job, tell: Callable[[Arrival], None], say: Callable[[str], None]
+    contact: Contact,
+    project: Project,
+    job: Job,
+    rest: Allowance,
+    tell: Callable[[Arrival], None],
+    say: Callable[[str], None],
 ) -> Iterator[Future[None]]:
     """Bring a job's outputs home in a thread of its own; the future is done when all that it made is here."""
     with ThreadPoolExecutor(1) as pool:
         try:
-            yield pool.submit(_mirror, contact, project, job, tell, say)
+            yield pool.submit(_mirror, contact, project, job, rest, tell, say)
         except BaseException:
             contact.end()
             raise
 
 
 def _mirror(
-    contact: Contact, project: Project, job: Job, tell: Callable[[Arrival], None], say: Callable[[str], None]
+    contact: Contact,
+    project: Project,
+    job: Job,
+    rest: Allowance,
+    tell: Callable[[Arrival], None],
+    say: Callable[[str], None],
 ) -> None:
     conversation: Conversation | None = None
     while True:
         try:
             conversation = conversation or contact.open_agent()
-            for arrival in bring_home(conversation, project, job.folder, job.id, _WAIT):
+            for arrival in bring_home(conversation, project, job.folder, job.id, _WAIT, rest=rest):
                 tell(arrival)
             return
         except Unreachable:

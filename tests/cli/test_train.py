@@ -187,6 +187,20 @@ def connect(laptop: Laptop, runtime: Runtime) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_outputs_beyond_the_budget_are_named_and_wait_for_force(host: Host, project: Path) -> None:
+    settings = project / "colab-remote.toml"
+    settings.write_text(settings.read_text() + '[sync]\nbudget = "1kB"\n')
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert not (project / "saved").exists()
+    assert "waits    saved/run/step-3.pt  107 B" in done.stderr
+    assert "`colab-remote pull --force` brings it" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith(" of 1.0 kB through direct")
+    assert json.loads(host.laptop("pull", "--json", cwd=project).stdout)["home"] == []
+    assert host.laptop("pull", "--force", cwd=project).returncode == 0
+    assert "step-3.pt" in saved(project)
+
+
 def test_only_the_newest_checkpoints_stay_at_home_and_what_was_touched_here(host: Host, project: Path) -> None:
     settings = project / "colab-remote.toml"
     settings.write_text(settings.read_text() + "keep = 2\n")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.connection import log_in
-from colab_remote.laptop.hosts import load_host
+from colab_remote.laptop.hosts import load_host, tunnel
 from colab_remote.laptop.line.flow import FLOOR
 from colab_remote.laptop.line.live import Live
 from colab_remote.laptop.meter import Traffic
@@ -30,6 +30,7 @@ class Link:
         self._lost = float("-inf")  # when contact was lost, on the steady clock
         self._ended = threading.Event()
         self._finished: Traffic = Traffic()  # bytes of connections that are over
+        self.tunnel = ""  # the kind of way that the latest connection took
 
     def take(self, ticket: str, deadline: float, tell: Callable[[str], None]) -> Live:
         """The connection for a command that knows the host by `ticket`, made where there is none.
@@ -88,6 +89,7 @@ class Link:
         if self._live:
             self._finished, self._live = self.passed(), None
         found = self._live = Live(log_in(host, patience, FLOOR))
+        self.tunnel = tunnel(host.ticket)
         self._note(f"connected to {host.ticket.host}:{host.ticket.port or ''}")
         threading.Thread(target=self._watch, args=(found,), daemon=True).start()
         return found

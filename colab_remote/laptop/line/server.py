@@ -179,7 +179,8 @@ class Line:
         with self._guard:
             passed, before = self._link.passed(), self._metered
             if passed != before:
-                meter(self.name, Traffic(passed.up - before.up, passed.down - before.down))
+                more = Traffic(passed.up - before.up, passed.down - before.down)
+                meter(self.name, self._link.tunnel, more)
                 self._metered = passed
 
     def _drain(self) -> None:
