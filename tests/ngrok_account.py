@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ngrok_agent
 import psutil
 
 TOKEN = "2abcDEFghi'JKLmno_5pQrStUvWxYz0123456789"
@@ -33,6 +35,16 @@ class Agent:
 
     def running(self) -> list[int]:
         return [one["pid"] for one in self.starts() if runs(one["pid"])]
+
+
+def install_agent(folder: Path) -> Agent:
+    """The stand-in as the program `ngrok` in `folder`, which is made."""
+    made = Agent(folder)
+    made.folder.mkdir()
+    program = made.folder / "ngrok"
+    program.write_text(f"#!{sys.executable}\n{Path(ngrok_agent.__file__).read_text()}")
+    program.chmod(0o700)
+    return made
 
 
 def runs(pid: int) -> bool:

@@ -7,6 +7,7 @@ again while it runs, and `agents.jsonl`, a line for each start. The "world" is 1
     {"start": "silent" | "deaf" | "odd"}   no line ever; a web API that never answers; bytes that are no text
     {"endpoint": 8013}                the session is fine, every endpoint refused with that code
     {"tcp": 8013} | {"https": 334}    endpoints of that kind are
+    {"public": "https://x.ngrok-free.app"}   what endpoints say their address is, for a picture
     {"later": "moved"}                the session is lost and comes back with another public address
     {"later": "lost" | "refused"}     it is lost and does not come back; the reason is a code
 """
@@ -69,7 +70,7 @@ class Endpoint:
 
     @property
     def described(self) -> dict[str, Any]:
-        url = "{}://{}:{}".format(self.scheme, *self.listener.getsockname())
+        url = mood("public") or "{}://{}:{}".format(self.scheme, *self.listener.getsockname())
         return {"name": self.name, "url": url, "upstream": {"url": self.upstream}, "bindings": ["public"]}
 
     def move(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from colab_remote.runtime import Runtime, editor_url
 from colab_remote.runtime.secrets import in_colab
@@ -30,10 +31,10 @@ html[theme=dark] .colab-remote {{ --ink: #e8eaed; --paper: #24292f; --line: #576
 <div class="colab-remote">
 <p>On your laptop: <button onclick="{copy}">copy</button></p>
 <pre class="command">{command}</pre>
-<p>then open {links}, or <code>ssh {name}</code></p>
+<p>then open {links}, or <code>ssh {name}</code><br>{note}</p>
 <details><summary>Remote-SSH by hand, host key, how to stop</summary>
 <pre>{config}</pre>
-<p>host key {fingerprint}<br>{note}<br>stop: <code>!{stop}</code></p>
+<p>host key {fingerprint}<br>stop: <code>!{stop}</code></p>
 </details>
 <details><summary>All of it as text</summary><pre class="all">{everything}</pre></details>
 </div>
@@ -90,10 +91,15 @@ def html(runtime: Runtime) -> str:
         name=escape(runtime.name),
         config=escape(runtime.ssh_config),
         fingerprint=escape(parse_ticket(runtime.ticket).fingerprint),
-        note=escape(runtime.record["address"]["note"]),
+        note=escape(_note(runtime.record["address"])),
         stop=escape(_STOP),
         everything=escape(everything(runtime)),
     )
+
+
+def _note(address: dict[str, Any]) -> str:
+    """Why it is this tunnel, where there is a reason."""
+    return f"{address['tunnel']}: {address['note']}" if address["note"] else ""
 
 
 def _links(runtime: Runtime) -> dict[str, str]:

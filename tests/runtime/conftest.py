@@ -5,18 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import ngrok_agent
 import psutil
 import pytest
 from kernel import Kernel
 from nbclient import NotebookClient
-from ngrok_account import Agent
+from ngrok_account import Agent, install_agent
 from sides import Laptop
 from vm import Vm, ours_left
 
@@ -54,11 +52,7 @@ def kernel(laptop: Laptop, tmp_path: Path) -> Iterator[Kernel]:
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Agent]:
-    made = Agent(tmp_path / "bin")
-    made.folder.mkdir()
-    program = made.folder / "ngrok"
-    program.write_text(f"#!{sys.executable}\n{Path(ngrok_agent.__file__).read_text()}")
-    program.chmod(0o700)
+    made = install_agent(tmp_path / "bin")
     yield made
     left = made.running()
     for pid in left:
