@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from colab_remote.cli.output import Output
+from colab_remote.cli.output import Output, suit_consoles
 from colab_remote.errors import ColabRemoteError, Refused
 
 # Name -> (module of colab_remote.cli, what `--help` says). A module is imported when its command runs, so that
@@ -79,10 +78,7 @@ def cli(output: Output, timeout: float | None, quiet: bool, debug: bool) -> None
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the contract's code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A console that cannot show a letter must not end the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    suit_consoles()
     sys.exit(run(arguments))
 
 

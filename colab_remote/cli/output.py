@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
 import traceback
@@ -29,9 +31,8 @@ class Output:
     def report(self, document: dict[str, Any], lines: Iterable[str]) -> None:
         """Print what a command found: one JSON document with --json, else the lines."""
         if self.json:
-            text = json.dumps({"schema": SCHEMA, **document}, ensure_ascii=False)
-            # A name that is not UTF-8 holds lone surrogates, which JSON can say and a terminal's encoding cannot.
-            print(text.encode("utf-8", "backslashreplace").decode("utf-8"), flush=True)
+            # In ASCII: whoever reads it knows nothing of our console's encoding, and names may hold lone surrogates.
+            print(json.dumps({"schema": SCHEMA, **document}), flush=True)
             return
         for line in lines:
             print(line, flush=True)
@@ -51,6 +52,25 @@ class Output:
         print(f"error: {visible(error.message)}", file=sys.stderr)
         if error.hint:
             print(f"\nhint: {visible(error.hint)}", file=sys.stderr, flush=True)
+
+
+def suit_consoles() -> None:
+    """Have what a console cannot show take another form there, where it would end the command."""
+    codecs.register_error("plainer", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plainer")
+    if sys.platform == "win32":
+        from colorama import just_fix_windows_console
+
+        just_fix_windows_console()  # one that takes escape sequences for letters
+
+
+def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Our separator as a dash, other letters as Python writes them."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "·":
+        return "-", error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def output() -> Output:

@@ -6,6 +6,7 @@ import platform
 import posixpath
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -93,7 +94,13 @@ def synchronize(
 
 @contextmanager
 def laptop_disk() -> Iterator[None]:
-    """What this laptop's disk refuses inside, as a ColabRemoteError."""
+    """What this laptop's disk refuses inside, as a ColabRemoteError. Raises Refused where names are not UTF-8."""
+    # In another encoding a name may come back from the runtime as another one: the first would be deleted here.
+    if sys.getfilesystemencoding() != "utf-8":
+        raise Refused(
+            f"file names are `{sys.getfilesystemencoding()}` in this locale, and a runtime's are UTF-8",
+            "set PYTHONUTF8=1, or a locale such as LANG=C.UTF-8",
+        )
     try:
         yield
     except OSError as error:
