@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from colab_remote.errors import Refused
-from colab_remote.laptop.places import ssh_folder
+from colab_remote.laptop.places import account_home, ssh_folder
 
 _HOW = {
     "win32": "`Add-WindowsCapability -Online -Name OpenSSH.Client~~~~0.0.1.0` in an administrator's PowerShell",
@@ -51,8 +51,4 @@ def become_ssh(name: str, command: Sequence[str]) -> NoReturn:
 
 def _reads_another_home() -> bool:
     """Whether ssh would look elsewhere: it takes `~` from the password database, not from HOME."""
-    if sys.platform == "win32":
-        return False
-    import pwd
-
-    return Path(pwd.getpwuid(os.getuid()).pw_dir) != Path.home()
+    return account_home() not in (None, Path.home())

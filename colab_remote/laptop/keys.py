@@ -6,7 +6,7 @@ from pathlib import Path
 
 from colab_remote.both.whole import write_whole
 from colab_remote.errors import Refused
-from colab_remote.laptop.places import make_private, ours
+from colab_remote.laptop.places import keep_private, make_private, ours
 
 
 def own_key() -> Path:
@@ -64,3 +64,5 @@ def _make(path: Path) -> None:
     # The public half first: a key without it would be replaced, one with it never is.
     write_whole(path.with_name(f"{path.name}.pub"), public, 0o644)
     write_whole(path, private)
+    keep_private(path.parent)
+    keep_private(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import getpass
 import re
 import secrets
 import tomllib
@@ -15,6 +14,7 @@ from typing import Any
 from colab_remote.both.whole import NewerFormat, read_json, write_json, write_whole
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.lock import LOCK, sync_lock
+from colab_remote.laptop.places import account_home
 
 SETTINGS = "colab-remote.toml"
 OURS = ".colab-remote"
@@ -92,8 +92,8 @@ def load_project(root: Path) -> Project:
 
 def never_project(folder: Path) -> bool:
     """Whether `folder` (resolved) is a home folder, `/` or a drive's root: too much to ever be sent away."""
-    homes = (Path.home(), Path(f"~{getpass.getuser()}").expanduser())
-    return folder == folder.parent or folder in [home.resolve() for home in homes]
+    homes = (Path.home(), account_home())
+    return folder == folder.parent or folder in [home.resolve() for home in homes if home]
 
 
 def safe_name(text: str) -> str:
@@ -118,6 +118,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         tables = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
+    except UnicodeDecodeError:
+        raise Refused(f"`{path}` is not written in UTF-8", "save it as UTF-8: editors ask for the encoding") from None
     except ValueError as error:
         raise Refused(f"`{path}` is no TOML: {error}", "correct it there") from None
     found: dict[str, Any] = {}

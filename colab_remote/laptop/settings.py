@@ -16,7 +16,7 @@ def line_idle() -> float:
     """Seconds that a line stays without use, 0 for no line at all. Raises Refused for what is no duration."""
     path = settings_file()
     try:
-        settings = tomllib.loads(path.read_text("utf-8"))
+        settings = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         return IDLE
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from colab_remote.both.whole import write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.hosts import Host
-from colab_remote.laptop.places import make_private, ours, ssh_folder
+from colab_remote.laptop.places import keep_private, make_private, ours, ssh_folder
 from colab_remote.ticket import Ticket
 
 _HEAD = "# Written by colab-remote, which replaces it: settings of your own belong into ~/.ssh/config.\n"
@@ -56,6 +56,8 @@ def write_config(hosts: Iterable[Host]) -> None:
     """Replace the generated file."""
     folder = make_private(ours())
     write_whole(folder / "config", config_text(hosts, folder / "keys").encode("utf-8"))
+    for path in (folder, folder / "config"):
+        keep_private(path)
 
 
 def pin(name: str, kind: str, key: str) -> None:
@@ -130,8 +132,12 @@ def proxy_command(scheme: str, host: str, port: int | None, python: str, platfor
     """The ProxyCommand for a way that ssh does not know; absolute, because an editor's PATH is not a shell's."""
     address = f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
     words = [python, "-m", "colab_remote", "proxy", address]
-    # ssh hands it to the user's shell after an `exec`, on Windows to cmd.
-    line = subprocess.list2cmdline(words) if platform == "win32" else shlex.join(words)
+    if platform == "win32":
+        # ssh starts it itself there, Git's ssh by a POSIX shell: quotes and slashes are what both understand.
+        program = python.replace("\\", "/")
+        line = f'"{program}" {subprocess.list2cmdline(words[1:])}'
+    else:
+        line = shlex.join(words)
     return line.replace("%", "%%")
 
 
@@ -169,6 +175,7 @@ def _replace(path: Path, data: bytes) -> None:
     try:
         make_private(path.parent)
         write_whole(path, data, mode)
+        keep_private(path)
     except OSError as error:
         raise Refused(
             f"`{path}` cannot be written: {error.strerror}",

@@ -200,6 +200,7 @@ def want(
     from colab_remote.runtime.keys import authorized_keys
     from colab_remote.runtime.secrets import ngrok_token
 
+    require_linux()
     if tunnel not in TUNNELS:
         raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
     if (tunnel == "relay") != bool(relay):
@@ -218,6 +219,12 @@ def want(
         relay=relay,
         bind=bind,
     )
+
+
+def require_linux(platform: str = sys.platform) -> None:
+    """Raise Refused on a machine that can be no runtime."""
+    if platform != "linux":
+        raise Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
 
 
 def start(wanted: Wanted, restart: bool = False) -> Runtime:
@@ -382,8 +389,8 @@ def _end_left(state: Path) -> bool:
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
     """One launch or shutdown at a time: the second waits, and finds what the first left."""
-    if sys.platform != "linux":
-        raise Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
+    require_linux()
+    assert sys.platform != "win32"
     import fcntl
 
     try:
