@@ -224,7 +224,7 @@ def want(
 def require_linux(platform: str = sys.platform) -> None:
     """Raise Refused on a machine that can be no runtime."""
     if platform != "linux":
-        raise Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
+        raise _no_runtime()
 
 
 def start(wanted: Wanted, restart: bool = False) -> Runtime:
@@ -386,11 +386,15 @@ def _end_left(state: Path) -> bool:
     return bool(left)
 
 
+def _no_runtime() -> Refused:
+    return Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
+
+
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
     """One launch or shutdown at a time: the second waits, and finds what the first left."""
-    require_linux()
-    assert sys.platform != "win32"
+    if sys.platform != "linux":
+        raise _no_runtime()
     import fcntl
 
     try:
