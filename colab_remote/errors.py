@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+GONE = "the cell has stopped, or the VM is gone: run the cell again, then `connect` the ticket that it shows"
+
 
 class ColabRemoteError(Exception):
     """What happened and to what (`message`), and what to do next (`hint`, may be empty)."""

@@ -14,7 +14,7 @@ FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
 _VIA = re.compile(rf"({_USER.pattern})@({_HOST.pattern})(:\d{{1,5}})?")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HINT = 'copy the whole line from the cell\'s output, in double quotes: colab-remote connect "ssh://..."'
 
 
@@ -109,7 +109,7 @@ def _check(ticket: Ticket) -> None:
         raise Refused("the ticket's host is missing or no host name", _HINT)
     if ticket.port == 0 or (ticket.scheme == "ssh" and ticket.port is None):
         raise Refused("the ticket's port is missing or 0", _HINT)
-    if ticket.scheme == "ws" and ticket.host not in _LOOPBACK:
+    if ticket.scheme == "ws" and ticket.host not in LOOPBACK:
         raise Refused("`ws://` is for this machine only; a runtime elsewhere has `wss://`", _HINT)
     if not ticket.workdir.startswith("/") or not ticket.workdir.isprintable():
         raise Refused("the ticket's path is no absolute folder name", _HINT)

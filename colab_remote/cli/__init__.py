@@ -39,6 +39,7 @@ COMMANDS = {
     "sync": ("project", "Make a project and its folder on the runtime equal."),
     "forward": ("ports", "Ports of the runtime on this laptop, until interrupted."),
     "proxy": ("proxy", "The way to a host's sshd, on stdin and stdout."),
+    "doctor": ("doctor", "What works here, and what to do about what does not."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }
 

@@ -15,6 +15,7 @@ import click
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.tables import amount, columns, duration, when
 from colab_remote.cli.trailing import Trailing
+from colab_remote.errors import Refused
 from colab_remote.laptop.hosts import Host, all_hosts, choose_host, tunnel
 from colab_remote.laptop.reach import reach
 from colab_remote.ticket import parse_ticket
@@ -32,19 +33,22 @@ _EDITORS = ("code", "cursor", "windsurf")
 @click.option("--name", default="colab", show_default=True, help="What to call the host here.")
 @click.option("-i", "key", type=click.Path(path_type=Path), help="The private key that the runtime lets in.")
 @click.option("--replace", is_flag=True, help="Forget the old host of that name though it still answers.")
+@click.option("--proxy", metavar="URL", help="The company's proxy on the way, kept with the host; `none` for none.")
 @click.option("--open", "editor", type=click.Choice([*_EDITORS, "none"]), help="The editor to open there.")
 @reports
-def connect(ticket: str, name: str, key: Path | None, replace: bool, editor: str | None) -> None:
+def connect(ticket: str, name: str, key: Path | None, replace: bool, proxy: str | None, editor: str | None) -> None:
     """Know a runtime by its ticket, and let ssh and VS Code in.
 
     TICKET is the line in double quotes that the cell shows. On a terminal your editor opens on the runtime, where one
-    is installed; `--open none` leaves it closed.
+    is installed; `--open none` leaves it closed. A proxy in HTTPS_PROXY or ALL_PROXY is used as long as it is
+    there; one named here, http://HOST:PORT or http://NAME@HOST:PORT, goes for editors too, which may know no variable.
     """
     from colab_remote.laptop import client
     from colab_remote.laptop.connect import connect as connect_host
     from colab_remote.laptop.keys import own_key
 
-    host, machine = connect_host(parse_ticket(ticket), name, key or own_key(), replace, output().timeout)
+    named = _proxy(proxy)
+    host, machine = connect_host(parse_ticket(ticket), name, key or own_key(), replace, output().timeout, named)
     versions = [f"Python {_short(machine.python)}", f"torch {_short(machine.torch)}" if machine.torch else "no torch"]
     facts = " · ".join([machine.kind, *versions, "host key as on the ticket", _away(machine.away)])
     lines = [
@@ -149,6 +153,28 @@ def disconnect(host: str) -> None:
     disconnect_host(host)
     output().report({"host": host}, ())
     output().say(f"`{host}` is forgotten here; its runtime goes on until its cell stops")
+
+
+def _proxy(url: str | None) -> str | None:
+    """The proxy named, with its password where it has a name: asked for, or where nobody watches a line of stdin."""
+    from colab_remote.laptop.proxy import ENVIRONMENT, NONE, parse_proxy, with_password
+
+    if url is None or url in (NONE, ENVIRONMENT):
+        return url
+    found = parse_proxy(url)
+    if ":" in found.login:
+        raise Refused(
+            "a password on the command line can be seen by everybody on this machine",
+            "leave it out: it is asked for, or read as a line of stdin where that is no terminal",
+        )
+    if not found.login:
+        return url
+    if sys.stdin.isatty():
+        return with_password(url, click.prompt(f"password of {found.login} at {found}", hide_input=True, err=True))
+    password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise Refused(f"the password of {found.login} at {found} is missing", "give it as a line of stdin")
+    return with_password(url, password)
 
 
 def _open_after_connect(host: Host, editor: str | None) -> None:

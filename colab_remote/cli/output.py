@@ -45,8 +45,7 @@ class Output:
     def fail(self, error: ColabRemoteError) -> None:
         """Print an error and what to do next, on stdout too where a program reads."""
         if self.json:
-            facts = {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_code}
-            self.report({"error": facts}, ())
+            self.report({"error": facts_of(error)}, ())
         if self.debug:
             traceback.print_exception(error)
         print(f"error: {visible(error.message)}", file=sys.stderr)
@@ -71,6 +70,11 @@ def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
     if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "·":
         return "-", error.start + 1
     return codecs.backslashreplace_errors(error)
+
+
+def facts_of(error: ColabRemoteError) -> dict[str, Any]:
+    """An error in a document."""
+    return {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_code}
 
 
 def output() -> Output:

@@ -13,6 +13,7 @@ from colab_remote.cli.output import output
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.conversation import Stream
 from colab_remote.laptop.dial import PATIENCE, dial_address
+from colab_remote.laptop.hosts import load_host, proxy_kept
 from colab_remote.laptop.stdio import carry_stdio
 
 
@@ -22,10 +23,11 @@ def proxy(target: str) -> None:
     """The way to a host's sshd, on stdin and stdout.
 
     For a `ProxyCommand`. HOST goes over the host's line, so that ssh shares the one connection that a door may allow;
-    `wss://NAME` is dialled.
+    `wss://NAME` and `ssh://NAME:PORT` are dialled, through the company's proxy that is kept with the host there.
     """
     if "://" in target:
-        carry_stdio(dial_address(*_address(target), output().timeout or PATIENCE))
+        address = _address(target)
+        carry_stdio(dial_address(*address, output().timeout or PATIENCE, proxy_kept(*address)))
         return
     with _over_the_line(target) as stream:
         carry_stdio(stream)
@@ -33,7 +35,6 @@ def proxy(target: str) -> None:
 
 @contextmanager
 def _over_the_line(name: str) -> Iterator[Stream]:
-    from colab_remote.laptop.hosts import load_host
     from colab_remote.laptop.reach import reach
 
     with reach(load_host(name), output().timeout) as reached:

@@ -24,6 +24,13 @@ def installed() -> bool:
     return shutil.which("ssh") is not None
 
 
+def version() -> str:
+    """What the `ssh` on PATH calls itself, `OpenSSH_9.2p1 ...`; empty where there is none."""
+    if not installed():
+        return ""
+    return subprocess.run(["ssh", "-V"], capture_output=True, text=True).stderr.strip()
+
+
 def how_to_install(platform: str = sys.platform) -> str:
     """The command that installs OpenSSH's client."""
     return _HOW.get(platform, "`sudo apt install openssh-client`, or your system's like")

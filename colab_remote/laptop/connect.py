@@ -14,20 +14,27 @@ from colab_remote.laptop.hosts import Host, all_hosts, check_name, forget_host, 
 from colab_remote.laptop.line.start import stop_line
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import ours
+from colab_remote.laptop.proxy import ENVIRONMENT, proxy_to
 from colab_remote.ticket import Ticket
 
 _OLD_PATIENCE = 5.0  # seconds for a host that is about to be replaced to show that it is still there
 
 
 def connect(
-    ticket: Ticket, name: str, key: Path, replacing: bool = False, timeout: float | None = None
+    ticket: Ticket,
+    name: str,
+    key: Path,
+    replacing: bool = False,
+    timeout: float | None = None,
+    proxy: str | None = None,
 ) -> tuple[Host, Machine]:
     """Know the ticket's runtime as `name` from now on: verified by a connection, then written for ssh too.
 
-    Nothing is written unless host key, login and agent are well. Raises Unreachable, WrongRuntime, and Refused
-    where `name` is another runtime that still answers, unless `replacing`.
+    `proxy` is kept with it (see `proxy_to`); where it is None, what was kept before. Nothing is written unless host
+    key, login and agent are well. Raises Unreachable, WrongRuntime, and Refused where `name` is another runtime that
+    still answers, unless `replacing`.
     """
-    host = Host(check_name(name), ticket, key.absolute())
+    host = Host(check_name(name), ticket, key.absolute(), proxy=_proxy(name, ticket, proxy))
     kind, host_key, machine = _meet(host, timeout)
     if not replacing:
         _keep_one_that_answers(host)
@@ -54,6 +61,15 @@ def disconnect(name: str) -> None:
     if not hosts:
         ssh_config.remove_include()
         (ours() / "config").unlink()
+
+
+def _proxy(name: str, ticket: Ticket, named: str | None) -> str:
+    """What is to be kept of the proxy on the way."""
+    if named is None and name in host_names():
+        named = load_host(name).proxy
+    if named and named != ENVIRONMENT:
+        return named
+    return ENVIRONMENT if proxy_to(ticket.host, ticket.port or 0, "") else ""
 
 
 def _meet(host: Host, timeout: float | None) -> tuple[str, str, Machine]:

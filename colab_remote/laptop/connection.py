@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from colab_remote.errors import ColabRemoteError, Refused, Unreachable, WrongRuntime
+from colab_remote.errors import GONE, ColabRemoteError, Refused, Unreachable, WrongRuntime
 from colab_remote.laptop.bundle import MARK, Bundle, bundle
 from colab_remote.laptop.conversation import Conversation, Stream
-from colab_remote.laptop.dial import GONE, PATIENCE, Dialled, dial
+from colab_remote.laptop.dial import PATIENCE, Dialled, Told, dial
 from colab_remote.laptop.forward import join
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.keys import read_key
+from colab_remote.laptop.proxy import proxy_to
 from colab_remote.ticket import fingerprint
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the defau
 _PROBE = 15.0  # seconds between two questions whether the far end is there
 _PROBE_PATIENCE = 60.0  # seconds for an answer, which may wait behind a window full of data on a slow line
 _LOOK_UP = 5.0  # seconds between two looks of an idle connection whether it was closed; a tenth costs CPU
+_ONLY_HTTPS = f"the proxy on the way may let HTTPS alone through: launch with the tunnel `ngrok-http`; or {GONE}"
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 
 
@@ -176,10 +178,11 @@ def open_connection(host: Host, timeout: float | None = None) -> Connection:
     return connection
 
 
-def log_in(host: Host, timeout: float, window: int = _WINDOW) -> Connection:
+def log_in(host: Host, timeout: float, window: int = _WINDOW, told: Told = lambda step: None) -> Connection:
     """A connection that nobody probes yet; `window` is what each of its channels takes in advance, in bytes."""
     deadline = time.monotonic() + timeout
-    stream = Counted(dial(host.ticket, timeout))
+    stream = Counted(dial(host.ticket, timeout, host.proxy, told), told)
+    told("SSH banner")
     import paramiko  # a line's first command has it imported while the network is asked
 
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
@@ -191,6 +194,7 @@ def log_in(host: Host, timeout: float, window: int = _WINDOW) -> Connection:
     transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=window)
     try:
         _negotiate(transport, host, deadline)
+        told("login")
         _log_in(transport, host, key)
     except BaseException:
         transport.close()
@@ -200,10 +204,10 @@ def log_in(host: Host, timeout: float, window: int = _WINDOW) -> Connection:
 
 
 class Counted:
-    """A socket that counts its bytes."""
+    """A socket that counts its bytes, and tells when SSH's first have come: the host key is asked for then."""
 
-    def __init__(self, stream: Dialled) -> None:
-        self._stream = stream
+    def __init__(self, stream: Dialled, told: Told) -> None:
+        self._stream, self._told = stream, told
         self.up = self.down = 0
 
     def send(self, data: bytes) -> int:
@@ -215,6 +219,8 @@ class Counted:
     def recv(self, count: int) -> bytes:
         """Up to `count` bytes."""
         data = self._stream.recv(count)
+        if not self.down and data.startswith(b"SSH-"):
+            self._told("host key")
         self.down += len(data)
         return data
 
@@ -255,7 +261,8 @@ def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> No
             f"the sshd at `{where}` has no way in common with this laptop: {_words(error)}", GONE
         ) from None
     except (paramiko.SSHException, EOFError, OSError):
-        raise Unreachable(f"what answers at `{where}` does not speak SSH, or hung up", GONE) from None
+        hint = _ONLY_HTTPS if proxy_to(host.ticket.host, host.ticket.port or 0, host.proxy) else GONE
+        raise Unreachable(f"what answers at `{where}` does not speak SSH, or hung up", hint) from None
     _check_key(fingerprint(offered.asbytes()), host)
 
 

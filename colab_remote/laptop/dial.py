@@ -3,66 +3,110 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, TypeAlias
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from colab_remote.errors import Refused, Unreachable
+from colab_remote.errors import GONE, Refused, Unreachable
+from colab_remote.laptop.proxy import lead_on, proxy_to, unreachable_hint
 from colab_remote.ticket import Ticket
 
 if TYPE_CHECKING:
     from colab_remote.laptop.websocket import WebSocketStream
 
 Dialled: TypeAlias = "socket.socket | WebSocketStream"
+Told: TypeAlias = Callable[[str], None]  # hears of each step of the way as it begins
 
-GONE = "the cell has stopped, or the VM is gone: run the cell again, then `connect` the ticket that it shows"
+_AWAY = f"check this laptop's network, which may have a proxy (`connect --proxy URL`); if that is well, {GONE}"
 PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _BUFFER = 2 << 20  # bytes; a socket's own default gives less than half of the throughput
 
 
-def dial(ticket: Ticket, timeout: float) -> Dialled:
-    """A stream to the ticket's sshd, ready within `timeout` seconds. Raises Unreachable, Refused, ProviderRefused."""
+def dial(ticket: Ticket, timeout: float, proxy: str = "", told: Told = lambda step: None) -> Dialled:
+    """A stream to the ticket's sshd, ready within `timeout` seconds; `proxy` as a host keeps it.
+
+    Raises Unreachable, Refused, ProviderRefused.
+    """
     if ticket.via:
         # Only here: most hosts have no use for it.
         from colab_remote.laptop.jump import dial_through
 
+        told("relay")
         return dial_through(ticket.via, ticket.host, ticket.port or 22, timeout)
-    return dial_address(ticket.scheme, ticket.host, ticket.port, timeout)
+    return dial_address(ticket.scheme, ticket.host, ticket.port, timeout, proxy, told)
 
 
-def dial_address(scheme: str, host: str, port: int | None, timeout: float) -> Dialled:
-    """A stream to the sshd at an address of a ticket. Raises Unreachable, Refused, ProviderRefused."""
+def dial_address(
+    scheme: str, host: str, port: int | None, timeout: float, proxy: str = "", told: Told = lambda step: None
+) -> Dialled:
+    """A stream to the sshd at an address of a ticket, see `dial`."""
+
+    def connect(port: int) -> socket.socket:
+        return _connected(host, port, timeout, proxy, told)
+
     if scheme in ("ws", "wss"):
         # Only here: it takes longer to import than most commands to run.
         from colab_remote.laptop.websocket import dial_websocket
 
-        return dial_websocket(scheme, host, port, timeout, _tcp)
+        return dial_websocket(scheme, host, port, timeout, connect, told)
     if scheme != "ssh":
         raise _unknown(f"{scheme}:")
-    return _tcp(host, port or 22, timeout)
+    return connect(port or 22)
 
 
 def _unknown(way: str) -> Refused:
     return Refused(f"this colab-remote does not know the way `{way}` of this ticket", "update it on this laptop")
 
 
-def _tcp(host: str, port: int, timeout: float) -> socket.socket:
+def _connected(host: str, port: int, timeout: float, kept: str, told: Told) -> socket.socket:
+    """A stream to an address, through the proxy that is on the way, if there is one."""
+    deadline = time.monotonic() + timeout
+    proxy = proxy_to(host, port, kept)
+    if proxy is None:
+        return _tcp(host, port, timeout, told, _AWAY, GONE)
+    hint = unreachable_hint(proxy)
+    stream = _tcp(proxy.host, proxy.port, timeout, told, hint, hint)
+    told("proxy")
     try:
-        stream = socket.create_connection((host, port), timeout)
-    except (OSError, UnicodeError) as error:
-        raise _sentence(error, f"{host}:{port}", timeout) from None
+        lead_on(stream, proxy, host, port, deadline - time.monotonic())
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _tcp(host: str, port: int, timeout: float, told: Told, unknown: str, gone: str) -> socket.socket:
+    """A stream to an address; what to do about one that is not known, and about one where nobody answers."""
+    address = f"{host}:{port}"
+    told("name")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise Unreachable(f"no address is known for `{host}`", unknown) from None
+    told("TCP")
+    try:
+        stream = _first_that_answers(found, timeout)
+    except TimeoutError:
+        raise Unreachable(f"`{address}` did not answer within {timeout:g} s", gone) from None
+    except ConnectionRefusedError:
+        raise Unreachable(f"nobody listens at `{address}`", gone) from None
+    except OSError as error:
+        raise Unreachable(f"`{address}` cannot be reached: {error.strerror or type(error).__name__}", gone) from None
     # SSH's handshake and every keystroke are small packets: waiting to fill one costs round trips.
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
     return stream
 
 
-def _sentence(error: OSError | UnicodeError, address: str, timeout: float) -> Unreachable:
-    if isinstance(error, (socket.gaierror, UnicodeError)):
-        return Unreachable(
-            f"no address is known for `{address.rpartition(':')[0]}`",
-            f"check this laptop's network; if that is well, {GONE}",
-        )
-    if isinstance(error, TimeoutError):
-        return Unreachable(f"`{address}` did not answer within {timeout:g} s", GONE)
-    if isinstance(error, ConnectionRefusedError):
-        return Unreachable(f"nobody listens at `{address}`", GONE)
-    return Unreachable(f"`{address}` cannot be reached: {error.strerror or type(error).__name__}", GONE)
+def _first_that_answers(found: list[Any], timeout: float) -> socket.socket:
+    """A connection to the first of the addresses that takes one, as socket.create_connection makes it."""
+    for family, kind, protocol, _, address in found:
+        stream = socket.socket(family, kind, protocol)
+        stream.settimeout(timeout)
+        try:
+            stream.connect(address)
+            return stream
+        except OSError as error:
+            stream.close()
+            failed = error
+    raise failed

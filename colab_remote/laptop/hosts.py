@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from colab_remote.both.whole import NewerFormat, read_json, write_json
@@ -19,7 +20,8 @@ _NAME = re.compile(r"(?![.-])[A-Za-z0-9._-]{1,64}")
 class Host:
     """A runtime under the name that the laptop gave it.
 
-    `pinned` is when it was connected (seconds since 1970), `gpu` what it was then, empty for none.
+    `pinned` is when it was connected (seconds since 1970), `gpu` what it was then, empty for none. `proxy` is what is
+    kept of a proxy on the way, see `proxy_to`: a URL may hold a password, and this file is its owner's alone.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Host:
     key: Path
     pinned: float = 0.0
     gpu: str = ""
+    proxy: str = field(default="", repr=False)
 
 
 def check_name(name: str) -> str:
@@ -45,7 +48,8 @@ def load_host(name: str) -> Host:
     try:
         kept = read_json(path)
         ticket = parse_ticket(str(kept["ticket"]))
-        return Host(name, ticket, Path(kept["key"]), float(kept.get("pinned", 0)), str(kept.get("gpu", "")))
+        facts = float(kept.get("pinned", 0)), str(kept.get("gpu", "")), str(kept.get("proxy", ""))
+        return Host(name, ticket, Path(kept["key"]), *facts)
     except FileNotFoundError:
         raise Refused(f"no host is called `{name}`", _known_hint()) from None
     except NewerFormat as error:
@@ -65,7 +69,7 @@ def save_host(host: Host) -> None:
     except FileNotFoundError:
         kept = {}
     facts = {"ticket": str(host.ticket), "key": str(host.key), "pinned": host.pinned, "gpu": host.gpu}
-    write_json(path, {**kept, **facts})
+    write_json(path, {**kept, **facts, "proxy": host.proxy})
 
 
 def forget_host(name: str) -> None:
@@ -96,6 +100,16 @@ def choose_host(name: str | None, remembered: str | None = None) -> Host:
     if not names:
         raise Refused("no host is known here yet", _known_hint())
     raise Refused(f"several hosts are known here: {_listed(names)}", "say which one: --host NAME")
+
+
+def proxy_kept(scheme: str, address: str, port: int | None) -> str:
+    """What is kept of a proxy with the host that is known at an address; empty where there is none."""
+    for name in host_names():
+        with suppress(ColabRemoteError):  # another host's damaged record is no matter of this one's
+            host = load_host(name)
+            if (host.ticket.scheme, host.ticket.host, host.ticket.port) == (scheme, address, port):
+                return host.proxy
+    return ""
 
 
 def mark_contact(name: str) -> None:

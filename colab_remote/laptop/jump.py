@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from colab_remote.errors import ColabRemoteError, Refused, Unreachable
+from colab_remote.errors import GONE, ColabRemoteError, Refused, Unreachable
 from colab_remote.laptop.client import how_to_install, installed, ssh_words
-from colab_remote.laptop.dial import GONE
 from colab_remote.laptop.program import dial_program
 
 

@@ -14,7 +14,7 @@ from colab_remote.both.whole import write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.places import keep_private, make_private, ours, ssh_folder
-from colab_remote.ticket import Ticket
+from colab_remote.laptop.proxy import NONE
 
 _HEAD = "# Written by colab-remote, which replaces it: settings of your own belong into ~/.ssh/config.\n"
 _GLOB = re.compile(r"([*?\[\]\\])")
@@ -78,6 +78,13 @@ def add_include() -> None:
     after = with_include(before, include_line())
     if after != before:
         _replace(path, after)
+
+
+def is_included() -> bool:
+    """Whether the user's config has our line where it counts."""
+    path = user_config()
+    before = path.read_bytes() if path.exists() else b""
+    return with_include(before, include_line()) == before
 
 
 def remove_include() -> None:
@@ -147,16 +154,19 @@ def _block(host: Host, pinned: Path) -> str:
         name=host.name,
         address=ticket.host,
         port=f"    Port {ticket.port}\n" if ticket.port else "",
-        proxy=_proxy(ticket),
+        proxy=_proxy(host),
         user=ticket.user,
         key=_file(host.key),
         pinned=_file(pinned),
     )
 
 
-def _proxy(ticket: Ticket) -> str:
-    if ticket.scheme == "ssh":
-        return f"    ProxyJump {ticket.via}\n" if ticket.via else ""
+def _proxy(host: Host) -> str:
+    ticket = host.ticket
+    if ticket.via:
+        return f"    ProxyJump {ticket.via}\n"
+    if ticket.scheme == "ssh" and host.proxy in ("", NONE):
+        return ""
     address = (ticket.scheme, ticket.host, ticket.port)
     return f"    ProxyCommand {proxy_command(*address, sys.executable, sys.platform)}\n"
 

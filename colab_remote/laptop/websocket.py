@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 
@@ -87,20 +88,30 @@ class WebSocketStream:
 
 
 def dial_websocket(
-    scheme: str, host: str, port: int | None, timeout: float, dial: Callable[[str, int, float], socket.socket]
+    scheme: str,
+    host: str,
+    port: int | None,
+    timeout: float,
+    connect_to: Callable[[int], socket.socket],
+    told: Callable[[str], None],
 ) -> WebSocketStream:
-    """A stream to the sshd behind `scheme`://`host`, ready within `timeout` seconds, over what `dial` connects.
+    """A stream to the sshd behind `scheme`://`host`, ready within `timeout` seconds.
 
-    Raises Unreachable, ProviderRefused.
+    `connect_to` connects to a port of the host, and `told` hears of each step as it begins. Raises Unreachable,
+    ProviderRefused.
     """
     name = f"{host}:{port}" if port else host
     deadline = time.monotonic() + timeout
-    stream = dial(host, port or (443 if scheme == "wss" else 80), timeout)
+    stream = connect_to(port or (443 if scheme == "wss" else 80))
     try:
+        if scheme == "wss":
+            told("TLS")
+            stream.settimeout(max(0.1, deadline - time.monotonic()))
+            stream = _trust().wrap_socket(stream, server_hostname=host)
+        told("upgrade")
         websocket = connect(
-            f"{scheme}://{name}{PATH}",
+            f"ws://{name}{PATH}",  # its TLS is there
             sock=stream,
-            ssl=ssl.create_default_context() if scheme == "wss" else None,
             compression=None,
             additional_headers={"ngrok-skip-browser-warning": "1"},
             max_size=LARGEST,
@@ -116,13 +127,23 @@ def dial_websocket(
     return WebSocketStream(websocket)
 
 
+def _trust() -> ssl.SSLContext:
+    """Whom this system lets vouch for a server. Python by itself does not ask macOS, and Windows not in full."""
+    if sys.platform not in ("darwin", "win32"):
+        return ssl.create_default_context()
+    import truststore
+
+    context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return context
+
+
 def _sentence(error: BaseException, name: str, timeout: float) -> BaseException:
     if isinstance(error, InvalidStatus):
         return _refusal(error, name)
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(
             f"`{name}` shows a certificate that this laptop does not trust: {error.verify_message}",
-            "a company's proxy may open TLS: add its authority to the system's, or use another network",
+            "a company's proxy may open TLS: add its authority to the system's, or name its file in SSL_CERT_FILE",
         )
     if isinstance(error, TimeoutError):
         return Unreachable(f"`{name}` did not answer within {timeout:g} s", _AGAIN)
