@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from colab_remote.cli.interrupt import heed_interrupts
 from colab_remote.cli.output import Output, suit_consoles
 from colab_remote.errors import ColabRemoteError, Refused
 
@@ -80,6 +81,7 @@ def cli(output: Output, timeout: float | None, quiet: bool, debug: bool) -> None
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the contract's code."""
     suit_consoles()
+    heed_interrupts()
     sys.exit(run(arguments))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -26,6 +28,31 @@ def interrupted(host: Host, *words: str, cwd: Path, after: float) -> None:
     assert command.returncode in (0, 130, -signal.SIGINT), errors
     assert "/colab_remote/" not in errors  # Python itself prints a traceback while it starts
     assert "error:" not in errors
+
+
+# As on Windows, where a signal does not reach a main thread that waits.
+WAITS = """
+import signal, sys, threading, time
+from colab_remote.cli.interrupt import heed_interrupts
+heed_interrupts(0.2, "win32")
+if sys.argv[1] == "deaf":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+try:
+    print(flush=True)
+    threading.Event().wait()
+except KeyboardInterrupt:
+    time.sleep(0.5)
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("kind", "code"), [("deaf", 130), ("hearing", 3)])
+def test_a_main_thread_that_hears_no_interrupt_is_ended_and_one_that_does_takes_its_time(kind: str, code: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITS, kind], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == code
 
 
 @pytest.fixture
