@@ -231,7 +231,7 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
     """Bring the runtime up as wanted, or find it so: then nothing is restarted. Raises ColabRemoteError."""
     for folder in (wanted.state, wanted.workdir):
         _make(folder)
-    os.chmod(wanted.state, 0o700)
+    _make_private(wanted.state)
     with _alone(wanted.state):
         record = _running(wanted.state)
         if record and fits(record, _SHAPE) and record["wanted"] == wanted.digest() and not restart:
@@ -423,3 +423,12 @@ def _make(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"`{folder}` cannot be made: {error.strerror}", "name another folder") from None
+
+
+def _make_private(state: Path) -> None:
+    """Close the state folder to others. Raises Refused for one that is used for something else."""
+    facts = state.stat()
+    shared = facts.st_uid != os.geteuid() or facts.st_mode & 0o002 or state.resolve() in (Path("/"), Path.home())
+    if shared:
+        raise Refused(f"`{state}` cannot be the state folder: it is not for this alone", "name a folder of its own")
+    state.chmod(0o700)

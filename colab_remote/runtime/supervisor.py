@@ -77,25 +77,28 @@ class Supervisor:
         self._record()
 
     def watch(self) -> None:
-        """Look after both until Stop."""
+        """Look after both until Stop, or until the state folder was removed."""
         failures = 0
         while True:
             time.sleep(min(_LOOK * 2**failures, 30))
+            if not self.state.exists():
+                return  # nobody can log in without what was there, and no launch would find us
             try:
                 self._look()
                 failures = 0
             except Exception as error:
                 # Whatever it was, the next look may find it gone, and nobody else looks.
                 failures = min(failures + 1, 8)
-                with contextlib.suppress(OSError):  # a full disk
-                    self._tell(str(error) if isinstance(error, ColabRemoteError) else repr(error))
+                self._tell(str(error) if isinstance(error, ColabRemoteError) else repr(error))
 
     def end(self) -> None:
-        """Close the tunnel, end sshd with every session on it, and leave no record."""
+        """End sshd with every session on it, and the tunnel; leave no record."""
+        import psutil
+
+        for child in psutil.Process().children():
+            end_tree(child.pid)
         if self.tunnel:
             self.tunnel.close()
-        if self.sshd:
-            end_tree(self.sshd.pid)
         (self.state / RECORD).unlink(missing_ok=True)
 
     def _look(self) -> None:
@@ -117,16 +120,19 @@ class Supervisor:
     def _tell(self, trouble: str) -> None:
         log(trouble)
         self.trouble = trouble
-        self._record()
+        with contextlib.suppress(OSError):  # a full disk; to mend what runs is more than to record it
+            self._record()
 
     def _start_sshd(self) -> None:
         quiet = subprocess.DEVNULL
         self.sshd = subprocess.Popen(self.orders.sshd, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE)
         assert self.sshd.stderr
-        threading.Thread(target=_repeat, args=(self.sshd.stderr,), daemon=True).start()
+        repeating = threading.Thread(target=_repeat, args=(self.sshd.stderr,), daemon=True)
+        repeating.start()
         deadline = time.monotonic() + _PATIENCE
         while not _listens(self.orders.bind_host, self.orders.port):
             if self.sshd.poll() is not None or time.monotonic() > deadline:
+                repeating.join(1)
                 raise ColabRemoteError(
                     f"sshd does not start on port {self.orders.port}", f"`{self.state / LOG}` has its own words"
                 )
@@ -156,7 +162,7 @@ class Supervisor:
             "took": self.took,
             "trouble": self.trouble,
         }
-        if record != self.recorded:
+        if record != self.recorded or not (self.state / RECORD).exists():
             write_json(self.state / RECORD, record)
             self.recorded = record
 

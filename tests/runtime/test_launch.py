@@ -55,6 +55,14 @@ def test_restart_replaces_even_the_same(vm: Vm) -> None:
     assert vm.up("--restart")["pid"] != first["pid"]
 
 
+def test_a_record_that_somebody_removed_comes_back_and_nothing_is_doubled(vm: Vm) -> None:
+    first = vm.up()
+    (vm.state / "runtime.json").unlink()
+    until(lambda: (vm.state / "runtime.json").exists())
+    assert vm.up() == first
+    assert len(ours_left(vm)) == 2
+
+
 def test_two_launches_at_once_start_one_runtime(vm: Vm) -> None:
     key = vm.laptop.ours / "id_ed25519.pub"
     words = ["launch", "--tunnel", "direct", "--state-dir", str(vm.state), "--workdir", str(vm.workdir)]
@@ -268,4 +276,5 @@ def test_a_port_that_somebody_has_is_named_with_sshds_own_words_in_the_log(vm: V
         done = vm.launch("--bind", f"127.0.0.1:{port}")
     assert done.returncode == 1
     assert f"sshd does not start on port {port}" in done.stderr
+    assert f"Bind to port {port} on 127.0.0.1 failed" in (vm.state / "supervisor.log").read_text()
     assert not (vm.state / "runtime.json").exists()

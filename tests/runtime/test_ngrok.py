@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -251,6 +252,16 @@ def test_a_lost_tunnel_is_opened_again_its_address_told_and_a_job_goes_on(
     vm.connect(second["ticket"])
     done = vm.laptop("logs", "-f", job.stdout.strip())
     assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+
+
+def test_without_its_folder_nothing_runs_on(agent: Agent, vm: Vm) -> None:
+    document = vm.up("--tunnel", "ngrok", **agent.environment)
+    sshd = vm.record()["sshd"]
+    shutil.rmtree(vm.state)
+    until(lambda: not runs(document["pid"]))
+    assert not runs(sshd)
+    assert not agent.running()
+    assert not vm.state.exists()
 
 
 def test_a_tunnel_that_does_not_come_back_is_told_and_tried_on(agent: Agent, vm: Vm) -> None:

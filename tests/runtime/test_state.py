@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vm import Vm, ours_left
+from sides import until
+from vm import Vm, listens, ours_left
 
 from colab_remote.both.processes import boot_id, started
 from colab_remote.errors import ColabRemoteError
@@ -111,6 +114,57 @@ def test_a_process_whose_number_is_no_number_is_left_alone(state: Path, number: 
         end_agent(state)
         assert bystander.poll() is None
         bystander.kill()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_folder_that_others_use_too_stays_as_it_is(vm: Vm, mode: int) -> None:
+    vm.state.mkdir()
+    vm.state.chmod(mode)
+    done = vm.launch()
+    assert done.returncode == 2
+    assert "is not for this alone" in done.stderr
+    assert vm.state.stat().st_mode & 0o7777 == mode
+    assert not list(vm.state.iterdir())
+
+
+def test_a_home_by_a_link_is_no_state_folder(vm: Vm) -> None:
+    vm.state.symlink_to(vm.user.home)
+    assert "is not for this alone" in vm.launch().stderr
+    vm.state.unlink()
+
+
+def test_a_link_to_a_folder_of_its_own_is_one(vm: Vm) -> None:
+    real = vm.user.home / "real"
+    real.mkdir()
+    vm.state.symlink_to(real)
+    vm.connect(vm.up()["ticket"])
+    assert real.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def small(vm: Vm) -> Iterator[Path]:
+    """The state folder on a file system of 1 MB."""
+    vm.state.mkdir(mode=0o700)
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(vm.state)]
+    if subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("a full disk needs root and `mount -t tmpfs`")
+    yield vm.state
+    assert vm.shutdown().returncode == 0
+    subprocess.run(["umount", "-l", str(vm.state)], check=True)
+
+
+def test_on_a_full_disk_sshd_comes_back_all_the_same(vm: Vm, small: Path) -> None:
+    document = vm.up()
+    sshd = vm.record()["sshd"]
+    rest = small / "rest"
+    with contextlib.suppress(OSError), rest.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.kill(sshd, signal.SIGKILL)
+    until(lambda: listens(document["port"]))
+    rest.unlink()
+    until(lambda: vm.record()["sshd"] != sshd)
+    assert vm.record()["pid"] == document["pid"]
 
 
 def test_nobodys_folder_is_refused(vm: Vm) -> None:
