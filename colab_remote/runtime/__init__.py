@@ -428,7 +428,7 @@ def _make(folder: Path) -> None:
 def _make_private(state: Path) -> None:
     """Close the state folder to others. Raises Refused for one that is used for something else."""
     facts = state.stat()
-    shared = facts.st_uid != os.geteuid() or facts.st_mode & 0o002 or state.resolve() in (Path("/"), Path.home())
-    if shared:
+    others = sys.platform != "win32" and facts.st_uid != os.geteuid()
+    if others or facts.st_mode & 0o002 or state.resolve() in (Path("/"), Path.home()):
         raise Refused(f"`{state}` cannot be the state folder: it is not for this alone", "name a folder of its own")
     state.chmod(0o700)

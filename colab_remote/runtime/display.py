@@ -27,6 +27,11 @@ def show(text: str, html: str) -> None:
     display({"text/plain": text, "text/html": html}, raw=True)
 
 
+def one_line(text: str, longest: int) -> str:
+    """What others named or said, with nothing in it that could do something to a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:longest])
+
+
 def updated_line() -> Callable[[str], None]:
     """What to call with a line that takes the place of the one before."""
     if not in_notebook():

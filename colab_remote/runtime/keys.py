@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from colab_remote.errors import Refused
+from colab_remote.runtime.display import one_line
 from colab_remote.runtime.secrets import PUBLIC_KEY, look_up
 
 _KINDS = r"ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
@@ -48,8 +49,9 @@ def _lines_of(one: str) -> list[str]:
         path = Path(one).expanduser()
         return _key_lines(path.read_text("utf-8"), f"`{path}`")
     except (OSError, ValueError, RuntimeError):
-        shown = "".join(letter if letter.isprintable() else "?" for letter in one[:80])
-        raise Refused(f"`{shown}` is no public key, no file that can be read, and no `github:USER`", _HINT) from None
+        raise Refused(
+            f"`{one_line(one, 80)}` is no public key, no file that can be read, and no `github:USER`", _HINT
+        ) from None
 
 
 def _key_lines(text: str, source: str) -> list[str]:

@@ -10,7 +10,7 @@ from colab_remote.both.hardware import gpus, memory
 from colab_remote.both.processes import alive
 from colab_remote.both.whole import read_json
 from colab_remote.runtime import Runtime
-from colab_remote.runtime.display import say, updated_line
+from colab_remote.runtime.display import one_line, say, updated_line
 
 _EVERY = 5.0  # seconds between two looks
 _KEEP = "Keep this cell running: Colab may take an idle VM. Interrupting it leaves the connection up."
@@ -63,8 +63,8 @@ def _running(folder: Path) -> str | None:
         ran, job = read_json(folder / "run.json"), read_json(folder / "job.json")
         if not alive(ran["pid"], ran["start"], ran["boot"]):
             return None
-        return f"{job['name']}, {(time.time() - ran['started']) / 60:.0f} min"
-    except (OSError, ValueError, KeyError, TypeError):
+        return f"{one_line(str(job['name']), 40)}, {(time.time() - ran['started']) / 60:.0f} min"
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
         return None
 
 

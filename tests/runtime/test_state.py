@@ -22,6 +22,7 @@ from colab_remote.errors import ColabRemoteError
 from colab_remote.runtime import Runtime, shutdown
 from colab_remote.runtime.sshd import host_key
 from colab_remote.runtime.tunnels.ngrok_process import end_agent
+from colab_remote.runtime.watch import status_line
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(boot_id()),
@@ -50,6 +51,29 @@ def test_whatever_runtime_json_holds_nothing_runs(state: Path, contents: bytes) 
     with contextlib.suppress(ColabRemoteError):
         assert Runtime(state, {}).now() is None
         assert not shutdown(state)
+
+
+RUNS = st.fixed_dictionaries(
+    {
+        "format": st.just(1),
+        "pid": st.just(os.getpid()),
+        "start": st.just(started(os.getpid())),
+        "boot": st.just(boot_id()),
+        "started": JSON | st.integers(10**308),
+    }
+).map(json.dumps)
+NAMED = JSON.map(lambda name: json.dumps({"format": 1, "name": name}))
+
+
+@given(CONTENTS | RUNS.map(str.encode), CONTENTS | NAMED.map(str.encode))
+def test_whatever_a_jobs_files_hold_the_waiting_cell_goes_on(state: Path, ran: bytes, named: bytes) -> None:
+    folder = state / "jobs" / "20261123-000000-abcd"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_bytes(ran)
+    (folder / "job.json").write_bytes(named)
+    line = status_line({"address": {"tunnel": "direct"}, "sshd": 0}, state)
+    assert line.isprintable()
+    assert " · RAM " in line
 
 
 @given(CONTENTS)

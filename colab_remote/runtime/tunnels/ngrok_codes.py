@@ -7,6 +7,7 @@ import re
 from pyngrok.exception import PyngrokNgrokError, PyngrokNgrokHTTPError, PyngrokNgrokInstallError
 
 from colab_remote.errors import ColabRemoteError, ProviderRefused
+from colab_remote.runtime.display import one_line
 from colab_remote.runtime.secrets import TOKEN_PAGE
 from colab_remote.runtime.tunnels import TUNNELS
 
@@ -38,12 +39,14 @@ MEANINGS = {
     725: ("the ngrok account's traffic for this month is used up", _MONTH),
     726: ("the ngrok account's connections for this month are used up", _MONTH),
     727: ("the ngrok account's requests for this month are used up", _MONTH),
-    734: ("the ngrok account makes too many connections a minute", "wait a minute, then launch again"),
     4018: ("ngrok wants the token of an account that is verified", f"sign in at {_DASHBOARD}, then {_COPY}"),
     8012: ("ngrok's agent does not reach sshd", "launch again with a restart"),
     9040: (
         "ngrok does not serve the network address of this machine",
         f"take another runtime, or launch with another tunnel: {_OTHERS}",
+    ),
+    **dict.fromkeys(
+        (702, 734), ("the ngrok account makes too many connections a minute", "wait a minute, then launch again")
     ),
     **dict.fromkeys(CARD_CODES, _CARD),
 }
@@ -90,8 +93,8 @@ def refusal(said: str, token: str = "") -> ColabRemoteError:
     found = re.search(r"ERR_NGROK_([0-9]{1,9})", said)
     if not found:
         words = " ".join((said.replace(token, "***") if token else said).split())
-        shown = "".join(letter if letter.isprintable() else "?" for letter in words)[:300]
-        return ColabRemoteError(f"ngrok's agent failed: {shown or 'it did not say why'}", "launch again")
+        shown = one_line(words, 300) or "it did not say why"
+        return ColabRemoteError(f"ngrok's agent failed: {shown}", "launch again")
     code = int(found[1])
     message, hint = MEANINGS.get(code, ("ngrok refuses the tunnel", "ngrok's page about it says what to do"))
     return ProviderRefused(
