@@ -14,6 +14,7 @@ from typing import Any
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.arrive import FULL, apply
 from colab_remote.both.ignore import Ignore
+from colab_remote.both.processes import runs_from
 from colab_remote.both.protocol import Refusal
 from colab_remote.both.records import Step, pack_requests, pack_steps, unpack_requests
 from colab_remote.both.scan import Known, Listing, pack_listing, scan
@@ -59,7 +60,10 @@ _watched: dict[str, _Watched] = {}
 
 
 def watch(call: Call) -> dict[str, Any]:
-    """Wait until `folder` is not as it was last told, or the call is cancelled: as `look`, but only what changed."""
+    """Wait until `folder` is not as it was last told, or the call is cancelled: as `look`, but only what changed.
+
+    Also whether something runs there from a folder called as one of `editors`.
+    """
     folder = Path(call.arguments["folder"])
     watched = _watched.setdefault(str(folder), _Watched())
     pause = 0.0
@@ -73,7 +77,7 @@ def watch(call: Call) -> dict[str, Any]:
         pause = min(max(_POLL, (time.monotonic() - started) * _LEISURE), _SLOWEST)
     before, watched.told = watched.told, found
     call.send(pack_listing(found, before))
-    return _facts(folder)
+    return {**_facts(folder), "edited": runs_from(call.arguments["editors"])}
 
 
 def _scan(call: Call, known: dict[str, Known], sweep: bool) -> Listing:

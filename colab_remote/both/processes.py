@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _SIGKILL = 9  # a name that type checkers for Windows do not know
@@ -29,6 +31,17 @@ def started(pid: int) -> int:
 def alive(pid: object, start: object, boot: object) -> bool:
     """Whether the process that was recorded so still runs. A record may be damaged, and hold anything."""
     return isinstance(pid, int) and bool(start) and boot == boot_id() and started(pid) == start
+
+
+def runs_from(folders: Iterable[str]) -> bool:
+    """Whether a process's command line names something in a folder called as one of `folders`."""
+    wanted = [os.fsencode(f"/{folder}/") for folder in folders]
+    for commands in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            words = commands.read_bytes()
+            if any(part in words for part in wanted):
+                return True
+    return False
 
 
 def signal_group(group: int, number: int) -> bool:

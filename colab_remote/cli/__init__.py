@@ -26,7 +26,7 @@ COMMANDS = {
     "list": ("hosts", "The hosts known here, and whether they answer."),
     "status": ("hosts", "GPU, memory, disk, uptime and jobs of one host."),
     "ssh": ("hosts", "The system's ssh, through the written config."),
-    "open": ("hosts", "The editor on the runtime, in PATH or its working directory."),
+    "open": ("hosts", "The editor on the runtime, in the project's folder there."),
     "disconnect": ("hosts", "Forget a host: its config, pinned key and registry entry go."),
     "run": ("train", "Run a command on the runtime as a job, after a sync."),
     "train": ("train", "Train on the runtime, results come home."),

@@ -15,7 +15,7 @@ import click
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.tables import amount, columns, duration, when
 from colab_remote.cli.trailing import Trailing
-from colab_remote.errors import Refused
+from colab_remote.errors import Conflicts, Refused
 from colab_remote.laptop.hosts import Host, all_hosts, choose_host, tunnel
 from colab_remote.laptop.reach import reach
 from colab_remote.ticket import parse_ticket
@@ -23,6 +23,7 @@ from colab_remote.ticket import parse_ticket
 if TYPE_CHECKING:
     from colab_remote.laptop.line.state import LineState
     from colab_remote.laptop.machine import Usage
+    from colab_remote.laptop.project import Project
     from colab_remote.laptop.survey import Sight
 
 _EDITORS = ("code", "cursor", "windsurf")
@@ -126,13 +127,23 @@ def ssh(context: click.Context, host: str | None) -> None:
 @click.argument("path", required=False)
 @click.option("--host", "name", help="The host; the only one where it is left out.")
 @click.option("--editor", type=click.Choice(_EDITORS), help="The first one installed where it is left out.")
+@click.option("--no-watch", is_flag=True, help="Sync the project once, and do not go on while the editor is there.")
 @reports
-def open(path: str | None, name: str | None, editor: str | None) -> None:
-    """The editor on the runtime, in PATH or its working directory."""
-    from colab_remote.laptop.editors import find_editor, link, no_editor, open_editor
+def open(path: str | None, name: str | None, editor: str | None, no_watch: bool) -> None:
+    """The editor on the runtime, in the project's folder there.
 
-    host = choose_host(name)
-    folder = posixpath.normpath(posixpath.join(host.ticket.workdir, path or ""))
+    A project is synced first, and kept in sync for as long as the editor is connected. Outside one it is the runtime's
+    working directory. PATH is relative to either.
+    """
+    from colab_remote.laptop.editors import find_editor, link, no_editor, open_editor
+    from colab_remote.laptop.project import find_project, remembered_host
+    from colab_remote.laptop.training import work_folder
+
+    project = find_project(Path.cwd())
+    host = choose_host(name, remembered_host(project) if project else None)
+    if project:
+        _sync_for_editor(project, host, no_watch)
+    folder = posixpath.normpath(posixpath.join(work_folder(host, project), path or ""))
     found = find_editor(editor)
     if found is None:
         raise no_editor(host.name, folder)
@@ -175,6 +186,21 @@ def _proxy(url: str | None) -> str | None:
     if not password:
         raise Refused(f"the password of {found.login} at {found} is missing", "give it as a line of stdin")
     return with_password(url, password)
+
+
+def _sync_for_editor(project: Project, host: Host, once: bool) -> None:
+    """Sync; a conflict is told, and the editor is the place to resolve it."""
+    from colab_remote.cli.syncing import bring_up_to_date
+    from colab_remote.laptop.sync.beside import LOG, keep_beside
+
+    with reach(host, output().timeout, output().say) as connection:
+        try:
+            bring_up_to_date(project, connection.open_agent(), host)
+        except Conflicts as found:
+            output().say(visible(f"{found.message}\n\nhint: {found.hint}"))
+    if not once:
+        keep_beside(project, host.name, output().timeout)
+        output().say(f"watch    in sync while the editor is connected · {LOG} tells")
 
 
 def _open_after_connect(host: Host, editor: str | None) -> None:

@@ -89,11 +89,11 @@ def keep_in_sync(project: Project, host: Host, prefer: Side | None, adopt: bool,
     """Sync, and go on as either side changes, telling of each event, until Ctrl-C. Raises what `watch` raises."""
     from colab_remote.laptop.project import remember_host
     from colab_remote.laptop.sync import Options
-    from colab_remote.laptop.sync.watch import watch
+    from colab_remote.laptop.sync.watch import Editing, watch
 
     with _status_line() as show, tells() as progress:
         options = Options(host.name, prefer, adopt, dry_run=False, progress=progress)
-        for event in watch(project, options, output().timeout):
+        for event in watch(project, options, output().timeout, Editing()):
             remember_host(project, host.name)
             show("")
             _tell(event, host.name, verbose)

@@ -13,17 +13,21 @@ from colab_remote.errors import ColabRemoteError, Refused
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """`command` starts it; a link that begins with `scheme://` leads to it too."""
+    """`command` starts it; a link that begins with `scheme://` leads to it too.
+
+    While it is connected to a runtime, programs run there from the folder `server` of a home.
+    """
 
     command: str
     scheme: str
     title: str
+    server: str
 
 
 EDITORS = {
-    "code": Editor("code", "vscode", "VS Code"),
-    "cursor": Editor("cursor", "cursor", "Cursor"),
-    "windsurf": Editor("windsurf", "windsurf", "Windsurf"),
+    "code": Editor("code", "vscode", "VS Code", ".vscode-server"),
+    "cursor": Editor("cursor", "cursor", "Cursor", ".cursor-server"),
+    "windsurf": Editor("windsurf", "windsurf", "Windsurf", ".windsurf-server"),
 }
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 from colab_remote.both.processes import kill_group, started
 from colab_remote.both.whole import read_json
 from colab_remote.errors import ColabRemoteError
+from colab_remote.laptop.background import start_background
 from colab_remote.laptop.line.door import Door, Gone, door, local_socket, read_line, send_line
 
 _PATIENCE = 15.0  # seconds for a line to listen
 _ENDING = 5.0  # seconds for one to end when told to
-_children: list[subprocess.Popen[bytes]] = []  # a line outlives its command, and Python complains of lost children
 
 
 def start_line(host: str, found: Door) -> socket.socket:
@@ -68,19 +66,7 @@ def stop_line(host: str) -> None:
 
 
 def _launch(host: str) -> subprocess.Popen[bytes]:
-    import colab_remote
-
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(
-        [sys.executable, "-m", "colab_remote.laptop.line.server", host],
-        cwd=Path(colab_remote.__file__).parents[1],
-        stdin=quiet,
-        stdout=quiet,
-        stderr=quiet,
-        start_new_session=True,
-    )
-    _children.append(process)
-    return process
+    return start_background("colab_remote.laptop.line.server", host)
 
 
 def _kill(found: Door) -> None:

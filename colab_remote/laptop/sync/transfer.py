@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from colab_remote.both.arrive import apply
@@ -22,13 +22,17 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Far:
-    """The runtime's side: its folder and what is in it. `mark` says whose it is, `free` bytes fit on its disk."""
+    """The runtime's side: its folder and what is in it. `mark` says whose it is, `free` bytes fit on its disk.
+
+    `edited`: an editor that was asked about runs there.
+    """
 
     folder: str
     listing: Listing
     mark: dict[str, str]
     occupied: bool
     free: int
+    edited: bool = False
 
 
 @dataclass(slots=True)
@@ -44,9 +48,14 @@ def look(project: Project, conversation: Conversation, folder: str) -> Exchange:
     return conversation.start("files_look", folder=folder, exclude=project.exclude, outputs=project.outputs)
 
 
-def watch_far(project: Project, conversation: Conversation, folder: str) -> Exchange:
-    """Ask what is in the runtime's folder as soon as that is not what was last told; `seen` reads the answer."""
-    return conversation.start("files_watch", folder=folder, exclude=project.exclude, outputs=project.outputs)
+def watch_far(project: Project, conversation: Conversation, folder: str, editors: Sequence[str]) -> Exchange:
+    """Ask what is in the runtime's folder as soon as that is not what was last told; `seen` reads the answer.
+
+    Ask, too, whether something runs there from a folder called as one of `editors`.
+    """
+    return conversation.start(
+        "files_watch", folder=folder, exclude=project.exclude, outputs=project.outputs, editors=editors
+    )
 
 
 def seen(exchange: Exchange, folder: str, host: str, before: Listing | None = None) -> Far:
@@ -57,7 +66,7 @@ def seen(exchange: Exchange, folder: str, host: str, before: Listing | None = No
         mark = {name: str(value) for name, value in said["mark"].items() if value is not None}
         if mark and not _ID.fullmatch(mark.get("disk") or mark["begun"]):
             raise ValueError("its mark names no disk")
-        return Far(folder, listing, mark, bool(said["occupied"]), int(said["free"]))
+        return Far(folder, listing, mark, bool(said["occupied"]), int(said["free"]), bool(said.get("edited")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ColabRemoteError(
             f"`{host}` described `{folder}` in a way that makes no sense: {error}",

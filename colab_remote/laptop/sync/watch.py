@@ -6,7 +6,7 @@ import math
 import posixpath
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from colab_remote.laptop.sync.transfer import Far, look, seen, watch_far
 _STEP, _DEBOUNCE = 20, 200  # milliseconds of quiet after which a burst of changes is over, and its longest wait
 _IDLE = 1000  # milliseconds after which it is heard that nothing changed
 _GLANCE = 1.0  # seconds; a wait without an end hears no Ctrl-C on Windows
+_GLANCES = 4  # looks for editors before their absence is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,42 @@ class Event:
     message: str = ""
 
 
-def watch(project: Project, options: Options, timeout: float | None) -> Iterator[Event]:
-    """Keep the project and its folder on `options.host` equal until the caller stops asking.
+class Editing:
+    """Whether a watch goes on: until no editor has been seen on the runtime for `patience` seconds, else for ever.
 
-    Each time it is lost the host is sought again, by its name, for ever. Raises what `synchronize` raises, Unreachable
-    only where the host cannot be reached to begin with.
+    `editors` are the folders that their servers run from.
+    """
+
+    def __init__(self, editors: Sequence[str] = (), patience: float = math.inf) -> None:
+        self.editors = editors
+        self.glance = patience / _GLANCES
+        self._patience, self._seen = patience, math.inf
+
+    def see(self, far: Far) -> None:
+        """Take in what the runtime said; patience begins with the first word."""
+        if far.edited or self._seen == math.inf:
+            self._seen = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether they have been gone for too long."""
+        return time.monotonic() - self._seen > self._patience
+
+
+def watch(project: Project, options: Options, timeout: float | None, editing: Editing) -> Iterator[Event]:
+    """Keep the project and its folder on `options.host` equal until the caller stops asking, or `editing` is over.
+
+    Each time it is lost the host is sought again, by its name, for as long. Raises what `synchronize` raises,
+    Unreachable only where the host cannot be reached to begin with.
     """
     with _local_changes(project.root) as woken:
         attempts, met = 0, False
-        while True:
+        while not editing.over:
             try:
                 host = load_host(options.host)
                 with reach(host, timeout) as connection:
                     folder = posixpath.join(host.ticket.workdir, project.name)
-                    followed = _Following(project, connection.open_agent(), folder, options, woken)
+                    followed = _Following(project, connection.open_agent(), folder, options, woken, editing)
                     if attempts > 1:
                         yield Event("back", message=f"`{host.name}` answers again")
                     attempts, met = 0, True
@@ -72,10 +95,16 @@ class _Following:
     """The syncs over one conversation."""
 
     def __init__(
-        self, project: Project, conversation: Conversation, folder: str, options: Options, woken: threading.Event
+        self,
+        project: Project,
+        conversation: Conversation,
+        folder: str,
+        options: Options,
+        woken: threading.Event,
+        editing: Editing,
     ) -> None:
         self.project, self.conversation, self.folder = project, conversation, folder
-        self.options, self.woken = options, woken
+        self.options, self.woken, self.editing = options, woken, editing
 
     def reports(self) -> Iterator[Report]:
         """A report for each sync that did something, or met other problems than the one before, and for the first."""
@@ -83,7 +112,7 @@ class _Following:
         listing = Listing()
         version: object = None
         before: Report | None = None
-        while True:
+        while not self.editing.over:
             self.woken.clear()
             with laptop_disk(), sync_lock(self.project.root / OURS / LOCK, math.inf):
                 # After another command's sync what we heard of the runtime may be older than what they agreed on.
@@ -97,10 +126,11 @@ class _Following:
                 before = report
                 yield report
             far = self._next(listing)
+            self.editing.see(far)
 
     def _next(self, listing: Listing) -> Far:
-        """What the runtime holds once either side has changed. Raises Unreachable."""
-        asked = watch_far(self.project, self.conversation, self.folder)
+        """What the runtime holds once either side has changed, or it is time for a look. Raises Unreachable."""
+        asked = watch_far(self.project, self.conversation, self.folder, self.editing.editors)
         answers: list[Far | ColabRemoteError] = []
 
         def hear() -> None:
@@ -112,7 +142,8 @@ class _Following:
 
         hearing = threading.Thread(target=hear, daemon=True)
         hearing.start()
-        while not self.woken.wait(_GLANCE):
+        until = time.monotonic() + self.editing.glance
+        while not self.woken.wait(_GLANCE) and time.monotonic() < until:
             pass
         if not answers:
             asked.cancel()
