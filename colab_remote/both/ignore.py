@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from functools import cached_property
@@ -93,12 +94,17 @@ class _Run:
 
 
 class Ignore:
-    """All rules of one project at one end; `.gitignore` files are added as they are met."""
+    """All rules of one project at one end; `.gitignore` files are added as they are met.
+
+    `digest` tells the rules that are none of theirs from any others.
+    """
 
     def __init__(self, exclude: Iterable[str], outputs: Iterable[str], suspects: Iterable[str] = SUSPECTS) -> None:
         self._outputs = Rules("outputs", (f"/{pattern.lstrip('/')}" for pattern in outputs))
         self._first = Rules("[sync] exclude", exclude)
         self._last = Rules("the usual suspects", suspects)
+        said = [rules.lines for rules in (self._outputs, self._first, self._last)]
+        self.digest = hashlib.blake2b(repr(said).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         self.files: dict[str, Rules] = {}
 
     def add(self, folder: str, text: str) -> None:

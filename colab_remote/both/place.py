@@ -10,6 +10,7 @@ from colab_remote.both.ignore import NEVER
 from colab_remote.both.whole import TEMPORARY
 
 _LONGEST = 4096  # bytes of a path
+_PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)  # what most are, which fits everywhere but on Windows
 _UNFIT_ON_WINDOWS = re.compile(
     r'[<>:"\\|?*\x00-\x1f]|[. ]\Z|\A(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)', re.IGNORECASE
 )
@@ -21,6 +22,8 @@ class Unfit(Exception):
 
 def unfit(path: str, windows: bool = os.name == "nt") -> str:
     """Why `path` can be no file's of the project, empty where it can. `windows`: on a disk of Windows."""
+    if not windows and len(path) < _LONGEST and _PLAIN.fullmatch(path):
+        return ""
     parts = path.split("/")
     if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
         return "is no path inside the project"

@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
+from functools import partial
 from typing import Any, NamedTuple
 
 from colab_remote.both.ignore import IGNORE_FILE, Ignore, ignored
@@ -46,6 +46,11 @@ class Known(NamedTuple):
     digest: str
 
 
+_digest = partial(hashlib.blake2b, digest_size=16)
+_RULES = ""  # no file's path: in `known`, a digest of the rules that no `.gitignore` says
+_UNKNOWN = Known(-1, 0, 0, 0, "")
+
+
 @dataclass
 class Listing:
     """One side: entries by path; what cannot be synced, with the reason; the text of each folder's `.gitignore`."""
@@ -64,18 +69,22 @@ def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True)
     collects = gc.isenabled()
     gc.disable()  # it would look again and again through a hundred thousand tuples for cycles that are not there
     try:
-        walk.folder("")
+        walk.folder("", settled=_RULES in known and known[_RULES].digest == ignore.digest)
+    except BaseException:
+        known.clear()  # what it holds is of two times
+        raise
     finally:
         if collects:
             gc.enable()
-    known.clear()
-    known.update(walk.known)
+    for path in known.keys() - walk.listing.entries.keys():
+        del known[path]
+    known[_RULES] = Known(0, 0, 0, 0, ignore.digest)
     return walk.listing
 
 
 def digest_of(path: str) -> str:
     """The digest (hex) of a file's content."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = _digest()
     with open(path, "rb") as file:
         for piece in iter(lambda: file.read(_PIECE), b""):
             digest.update(piece)
@@ -133,59 +142,71 @@ def _texts(value: object) -> dict[str, str]:
 
 
 _new = tuple.__new__
-_BY_NAME = attrgetter("name")
+_KIND = 0o170000  # the part of a mode that says what it is of
 
 
 class _Walk:
     """One scan under way."""
 
     def __init__(self, root: str, ignore: Ignore, known: dict[str, Known], sweep: bool) -> None:
-        self.root, self.ignore, self.before, self.sweep = root, ignore, known, sweep
+        self.root, self.ignore, self.known, self.sweep = root, ignore, known, sweep
         self.listing = Listing()
-        self.known: dict[str, Known] = {}
         self.trusted = time.time_ns() - _FRESH
 
-    def folder(self, path: str) -> None:
-        """Take in the folder at `path`, and what lies below it."""
+    def folder(self, path: str, settled: bool) -> None:
+        """Take in the folder at `path`, and what lies below it.
+
+        `settled`: the rules for it are those under which `known` was learned, so that what is in there is not ignored.
+        """
         try:
             with os.scandir(os.path.join(self.root, path)) as found:
-                entries = sorted(found, key=_BY_NAME)
+                entries = {entry.name: entry for entry in found}
         except FileNotFoundError:
             return
         except OSError as error:
             self.listing.problems[path] = f"cannot be read: {error.strerror}"
             return
-        if any(entry.name == IGNORE_FILE and entry.is_file(follow_symlinks=False) for entry in entries):
-            self._rules(path)
+        prefix = f"{path}/" if path else ""
+        settled &= self._rules(path, prefix + IGNORE_FILE, entries.get(IGNORE_FILE))
         chain = self.ignore.chain(path)
         if not entries and path:
             self.listing.entries[path] = Entry("folder", 0, 0, False, "")
-        prefix = f"{path}/" if path else ""
-        for entry in entries:
-            name = entry.name
+        for name, entry in entries.items():
+            below = prefix + name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if not ignored(chain, prefix + name, name, is_folder):
+            if (settled and below in self.known and not is_folder) or not ignored(chain, below, name, is_folder):
                 if is_folder:
-                    self.folder(prefix + name)
+                    self.folder(below, settled)
                 else:
-                    self._leaf(prefix + name, entry)
+                    self._leaf(below, entry)
             elif self.sweep and name.startswith(TEMPORARY) and not is_folder:
                 os.unlink(entry.path)
 
-    def _rules(self, folder: str) -> None:
+    def _rules(self, folder: str, path: str, entry: os.DirEntry[str] | None) -> bool:
+        """Take in the rules of `folder`, which lie at `path` if there are any; whether they are the known ones."""
+        if entry is None or not entry.is_file(follow_symlinks=False):
+            return path not in self.known
         try:
-            with open(os.path.join(self.root, folder, IGNORE_FILE), "rb") as file:
-                text = file.read().decode("utf-8", "surrogateescape")
+            with open(entry.path, "rb") as file:
+                text = file.read()
         except OSError:
-            return  # it cannot be read, which its own entry says
-        self.listing.rules[folder] = text
-        self.ignore.add(folder, text)
+            return False  # it cannot be read, which its own entry says
+        self.listing.rules[folder] = text.decode("utf-8", "surrogateescape")
+        self.ignore.add(folder, self.listing.rules[folder])
+        return self.known.get(path, _UNKNOWN).digest == _digest(text).hexdigest()
 
     def _leaf(self, path: str, entry: os.DirEntry[str]) -> None:
         try:
             found = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(found.st_mode):
-                self._file(path, entry, found)
+            if found.st_mode & _KIND == stat.S_IFREG:
+                known = self.known.get(path, _UNKNOWN)
+                size, mtime, ctime, inode, _ = known
+                same = ctime == found.st_ctime_ns and mtime == found.st_mtime_ns
+                if not (same and size == found.st_size and inode == found.st_ino):
+                    known = self._read(path, entry, found)
+                # Entry(...) takes twice as long, which is felt with many files.
+                executable = found.st_mode & 0o100 != 0
+                self.listing.entries[path] = _new(Entry, ("file", known[0], known[1], executable, known[4]))
             elif stat.S_ISLNK(found.st_mode):
                 self._link(path, os.readlink(entry.path))
             else:
@@ -195,16 +216,13 @@ class _Walk:
         except OSError as error:
             self.listing.problems[path] = f"cannot be read: {error.strerror}"
 
-    def _file(self, path: str, entry: os.DirEntry[str], found: os.stat_result) -> None:
-        size, mtime, ctime = found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        known = self.before.get(path)
-        if known is None or known[1] != mtime or known[2] != ctime or known[0] != size or known[3] != found.st_ino:
-            known = Known(size, mtime, ctime, found.st_ino, digest_of(entry.path))
+    def _read(self, path: str, entry: os.DirEntry[str], found: os.stat_result) -> Known:
+        facts = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        known = self.known[path] = Known(*facts, digest_of(entry.path))
         # A change within the clock's grain of an earlier one leaves no trace in the times.
-        if mtime < self.trusted and ctime < self.trusted:
-            self.known[path] = known
-        # Entry(...) takes twice as long, which is felt with many files.
-        self.listing.entries[path] = _new(Entry, ("file", size, mtime, found.st_mode & 0o100 != 0, known[4]))
+        if max(known.mtime_ns, known.ctime_ns) >= self.trusted:
+            del self.known[path]
+        return known
 
     def _link(self, path: str, target: str) -> None:
         reason = unfit_target(path, target)

@@ -94,6 +94,7 @@ class Live:
         lent = Lent(channel, client, agent)
         with self._changed:
             self._lent.add(lent)
+        self._widened(lent)  # an answer longer than the least would wait for a round trip after its beginning
         if agent:
             threading.Thread(target=self._keep_agents_ready, daemon=True).start()
         upward = threading.Thread(target=self._up, args=(lent,), daemon=True)
@@ -230,6 +231,12 @@ class Live:
         with self._changed:
             lent.taken += count
             lent.ahead -= count
+        self._widened(lent)
+        self._count(count)
+
+    def _widened(self, lent: Lent) -> None:
+        """Let the far end send what it may by now."""
+        with self._changed:
             readers = sum(other.reads_bulk for other in self._lent if other is not lent) + 1
             held = sum(other.ahead for other in self._lent if other is not lent)
             size = window(self.flow.credit, readers, held)
@@ -239,7 +246,6 @@ class Live:
             lent.ahead += more
         if more:
             _widen(lent.channel, more)
-        self._count(count)
 
     def _count(self, count: int) -> None:
         self._moved += count
