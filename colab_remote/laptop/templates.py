@@ -18,6 +18,8 @@ from colab_remote.laptop.project import OURS, SETTINGS, never_project, safe_name
 
 _PACKAGE = "colab_remote.templates"
 _OWN_NAME = "digits"  # what the templates call their project
+_DEFAULT = "pytorch"
+_SHARED = "FROM_PYTORCH"  # a template's list of what it has in common with the default one: each file has one home
 # Where that name stands, in TOML and in JSON.
 _NAMED = {SETTINGS: r'(?m)^(name\s*=\s*)"{}"', "config.json": r'("name"\s*:\s*)"{}"'}
 _LEFT_BEHIND = shutil.ignore_patterns(
@@ -103,6 +105,18 @@ def _copy(template: str, target: Path) -> None:
         raise Refused(f"no template is called `{template}`", f"there are: {known}")
     with _templates() as folder:
         shutil.copytree(folder / template, target, ignore=_LEFT_BEHIND)
+        shared = target / _SHARED
+        if shared.exists():
+            for name in shared.read_text("utf-8").split():
+                _copy_entry(folder / _DEFAULT / name, target / name)
+            shared.unlink()
+
+
+def _copy_entry(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=_LEFT_BEHIND)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _move(made: Path, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.checked import build
 from config.command_line import Wishes, read_command_line
-from config.document import Document, flat, read_document
+from config.document import Document, expect_same, read_document
 from config.named import find, make
 from config.refused import Refused
 from config.sections import Config, Part, Speed, Trainer
@@ -18,8 +18,8 @@ __all__ = [
     "Trainer",
     "Wishes",
     "build",
+    "expect_same",
     "find",
-    "flat",
     "make",
     "read_command_line",
     "read_document",

@@ -51,3 +51,16 @@ def flat(document: Mapping[str, Any], place: str = "") -> dict[str, Any]:
         else:
             values[place + key] = value
     return values
+
+
+def expect_same(wanted: Document, used: Document, free: tuple[str, ...]) -> None:
+    """Raise Refused, naming the keys, where a configuration is not the one that a checkpoint was `used` with.
+
+    The sections `free` may differ: how long to train and what to write where are no part of what was learnt.
+    """
+    there, here = flat(used), flat(wanted)
+    keys = [key for key in sorted(there | here) if key.partition(".")[0] not in free]
+    different = [key for key in keys if there.get(key) != here.get(key)]
+    if different:
+        told = ", ".join(f"`{key}` ({there.get(key)!r} there, {here.get(key)!r} here)" for key in different)
+        raise Refused(f"the checkpoint is of another configuration: {told}; leave out -c to go on with its own")

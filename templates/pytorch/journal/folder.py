@@ -8,13 +8,11 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from config import Config
 from journal.whole import whole_file
 
 
@@ -32,11 +30,11 @@ def make_run_folder(save_dir: str, name: str) -> Path:
             return folder
 
 
-def describe_run(folder: Path, config: Config, device: torch.device) -> None:
-    """Write `config.json`, as it was used, and `environment.json` into the run's folder."""
-    for name, document in (("config.json", asdict(config)), ("environment.json", _environment(device))):
+def describe_run(folder: Path, document: dict[str, Any], device: torch.device) -> None:
+    """Write `document` as `config.json`, and `environment.json` into the run's folder."""
+    for name, facts in (("config.json", document), ("environment.json", _environment(device))):
         with whole_file(folder / name) as file:
-            file.write(json.dumps(document, indent=4, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(facts, indent=4, ensure_ascii=False).encode() + b"\n")
 
 
 def _environment(device: torch.device) -> dict[str, Any]:

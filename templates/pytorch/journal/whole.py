@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,19 @@ def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written in `folder`."""
     for left in folder.glob(f"{TEMPORARY}*"):
         left.unlink(missing_ok=True)
+
+
+def also_as(path: Path, name: Path) -> None:
+    """The same file under another name, at no cost where the disk knows hard links."""
+    temporary = name.with_name(TEMPORARY + name.name)
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:
+        with whole_file(name) as file, path.open("rb") as source:
+            shutil.copyfileobj(source, file)
+        return
+    os.replace(temporary, name)
 
 
 def _flush_folder(folder: Path) -> None:

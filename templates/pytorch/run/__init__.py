@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from run.begin import begin, resume
-from run.loop import Interrupted, run
+from run.loop import run
 from run.processes import number, together
+from run.signals import Interrupted
 
 __all__ = ["Interrupted", "begin", "number", "resume", "run", "together"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from config import Config, Refused, Wishes, build, read_document
+from config import Config, Refused, Wishes, build, expect_same, read_document
 from journal import Journal, describe_run, make_run_folder
-from run.checkpoint import expect_same, read_checkpoint
+from run.checkpoint import read_checkpoint
 from run.parts import choose_device, make_parts
 from run.processes import from_all, number
 from run.randomness import seed_generators
@@ -28,7 +28,7 @@ def begin(wishes: Wishes) -> tuple[Training, Journal]:
     folder = from_all(make_run_folder(config.trainer.save_dir, config.name) if writes else None)[0]
     assert folder is not None
     if writes:
-        describe_run(folder, config, training.parts.device)
+        describe_run(folder, asdict(config), training.parts.device)
     return training, Journal(folder, writes=writes)
 
 
@@ -41,12 +41,12 @@ def resume(wishes: Wishes, checkpoint: Path) -> tuple[Training, Journal]:
     document = read_document(wishes.config) if wishes.config else state["config"]
     wishes.apply(document)
     config = build(Config, document)
-    expect_same(asdict(config), state["config"])
+    expect_same(asdict(config), state["config"], free=("trainer",))
     training = prepare(config, wishes.devices)
     training.load(state)
     writes = number() == 0
     if writes:
-        describe_run(checkpoint.parent, config, training.parts.device)
+        describe_run(checkpoint.parent, asdict(config), training.parts.device)
     return training, Journal(checkpoint.parent, state["journal"], writes)
 
 

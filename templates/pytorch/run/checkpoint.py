@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import shutil
 import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Any
 
 import torch
 
-from config import Refused, flat
-from journal.whole import TEMPORARY, sweep, whole_file
+from config import Refused
+from journal.whole import also_as, sweep, whole_file
 
 BEST = "best.pt"
 FORMAT = 1  # raised when a checkpoint of today cannot be read any more
@@ -66,7 +64,7 @@ class Checkpoints:
         with whole_file(path) as file:
             torch.save(state, file)
         if best:
-            _also_as(path, self.folder / BEST)
+            also_as(path, self.folder / BEST)
         for old in sorted(self.folder.glob("step-*.pt"), key=_step)[: -self._keep]:
             old.unlink(missing_ok=True)
 
@@ -82,32 +80,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise Refused(f"`{path}` is not a checkpoint of this project's kind")
     return state
-
-
-def expect_same(wanted: dict[str, Any], used: dict[str, Any]) -> None:
-    """Raise Refused, naming the keys, where a configuration is not the one that a checkpoint was `used` with.
-
-    The trainer's section may differ: how long to train and what to write where are no part of what was learnt.
-    """
-    there, here = flat(used), flat(wanted)
-    keys = [key for key in sorted(there | here) if not key.startswith("trainer.")]
-    different = [key for key in keys if there.get(key) != here.get(key)]
-    if different:
-        told = ", ".join(f"`{key}` ({there.get(key)!r} there, {here.get(key)!r} here)" for key in different)
-        raise Refused(f"the checkpoint is of another configuration: {told}; leave out -c to go on with its own")
-
-
-def _also_as(path: Path, name: Path) -> None:
-    """The same file under another name, at no cost where the disk knows hard links."""
-    temporary = name.with_name(TEMPORARY + name.name)
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(path, temporary)
-    except OSError:
-        with whole_file(name) as file, path.open("rb") as source:
-            shutil.copyfileobj(source, file)
-        return
-    os.replace(temporary, name)
 
 
 def _step(path: Path) -> int:

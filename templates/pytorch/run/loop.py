@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor
@@ -18,16 +15,9 @@ from journal import Journal, Progress, board, draw
 from run.checkpoint import Checkpoints
 from run.evaluation import count_confusions, evaluate
 from run.processes import Portion, count, highest, own_share
+from run.signals import Interrupted, noted_signals
 from run.speed import in_precision
 from run.training import Training
-
-
-class Interrupted(Exception):
-    """A signal came, and a checkpoint was written: `code` is what the process should end with."""
-
-    def __init__(self, number: int, checkpoint: str) -> None:
-        super().__init__(f"{signal.Signals(number).name}: go on with `python3 train.py -r {checkpoint}`")
-        self.code = 128 + number
 
 
 def run(training: Training, journal: Journal) -> dict[str, Any]:
@@ -40,7 +30,7 @@ def run(training: Training, journal: Journal) -> dict[str, Any]:
         if limits.tensorboard and journal.writes:
             journal.listeners.append(stack.enter_context(board(journal.path.parent, training.step)))
         checkpoints = stack.enter_context(Checkpoints(journal.path.parent, limits.keep, journal.writes))
-        loop = Loop(training, journal, checkpoints, progress, stack.enter_context(_signals()))
+        loop = Loop(training, journal, checkpoints, progress, stack.enter_context(noted_signals()))
         while not training.over:
             loop.train_epoch()
             loop.end_epoch()
@@ -148,7 +138,7 @@ class Loop:
     def _obey(self, signal_number: int) -> None:
         if signal_number:
             self.checkpoints.wait()
-            raise Interrupted(signal_number, str(self.checkpoints.path(self.training.step)))
+            raise Interrupted(signal_number, f"python3 train.py -r {self.checkpoints.path(self.training.step)}")
 
 
 def _step_scheduler(training: Training, record: dict[str, Any]) -> None:
@@ -157,20 +147,3 @@ def _step_scheduler(training: Training, record: dict[str, Any]) -> None:
         scheduler.step(record.get("val_loss", record["loss"]))
     elif scheduler:
         scheduler.step()
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The signals that came and ask us to end: SIGINT, SIGTERM. The second one ends the process as it always would."""
-    came: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
