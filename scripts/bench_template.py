@@ -1,4 +1,4 @@
-"""How fast `templates/pytorch` trains, against a bare loop by hand and the loop of the template it succeeds.
+"""How fast `templates/pytorch` trains, against a bare loop, the loop of the template it succeeds, and Lightning's.
 
 One model, one optimizer, the real MNIST, batches of 128, on the CPU.
 """
@@ -8,17 +8,18 @@ from __future__ import annotations
 import copy
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from measure import command, medians, seconds_of, table
+from rival_loops import BATCH, Residual, bare, lightnings, sample_by_sample
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.tensorboard import SummaryWriter
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "templates/pytorch"
@@ -26,9 +27,9 @@ sys.path[:0] = [str(TEMPLATE), str(ROOT / "tests")]
 
 from config import build, read_document  # noqa: E402
 from config.sections import Config  # noqa: E402
+from data.images import Images  # noqa: E402
 from journal import Journal, Progress  # noqa: E402
 from mnist import MISSING, fetch_mnist  # noqa: E402
-from model import MnistModel  # noqa: E402
 from run import run  # noqa: E402
 from run.begin import prepare  # noqa: E402
 from run.checkpoint import Checkpoints  # noqa: E402
@@ -36,7 +37,7 @@ from run.loop import Loop  # noqa: E402
 from run.speed import has_compiler  # noqa: E402
 
 RUNS = 5
-BATCH, STEPS = 128, 150
+STEPS = 150
 # Ends the process when the first step is done.
 FIRST_STEP = """
 import os, sys, run.loop
@@ -64,14 +65,21 @@ def settings(data: Path, **sections: Any) -> dict[str, Any]:
 
 
 class Ours:
-    """The template's loop over `STEPS` batches, an epoch a call; `saves` ends it with a checkpoint."""
+    """The template's loop over `few` images, an epoch a call; `saves` ends it with a checkpoint."""
 
-    def __init__(self, document: dict[str, Any], stack: ExitStack, saves: bool = False) -> None:
-        training = prepare(build(Config, document), "cpu")
+    def __init__(
+        self,
+        document: dict[str, Any],
+        stack: ExitStack,
+        few: Images | None = None,
+        saves: bool = False,
+        device: str | None = "cpu",
+    ) -> None:
+        training = prepare(build(Config, document), device)
         split = training.parts.split
-        few = split.train.chosen(torch.arange(BATCH * STEPS))
+        few = (few or split.train.chosen(torch.arange(BATCH * STEPS))).to(training.parts.device)
         training.parts = replace(training.parts, split=replace(split, train=few))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         checkpoints = stack.enter_context(Checkpoints(folder, 3))
         limits = training.config.trainer
         progress = Progress(limits.epochs, len(few), 0, limits.verbosity)
@@ -88,56 +96,6 @@ class Ours:
         training.meter.clear()
 
 
-def bare(pixels: torch.Tensor, labels: torch.Tensor, model: MnistModel) -> Callable[[], None]:
-    """The least that trains: no metrics, no records, no checkpoints."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, amsgrad=True)
-
-    def epoch() -> None:
-        model.train()
-        for chosen in torch.randperm(len(labels)).split(BATCH):
-            optimizer.zero_grad()
-            functional.nll_loss(model(pixels[chosen]), labels[chosen]).backward()
-            optimizer.step()
-
-    return epoch
-
-
-class Samples(Dataset[tuple[torch.Tensor, int]]):
-    """One image at a time, as torchvision's MNIST with ToTensor and Normalize gives it (without PIL's detour)."""
-
-    def __init__(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
-        self.pixels, self.labels = pixels, labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return (self.pixels[index].float().div(255) - 0.1307) / 0.3081, int(self.labels[index])
-
-
-def sample_by_sample(pixels: torch.Tensor, labels: torch.Tensor, model: MnistModel) -> Callable[[], None]:
-    """As victoresque/pytorch-template is described: two workers, and each step asks for its numbers."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, amsgrad=True)
-    loader = DataLoader(Samples(pixels, labels), BATCH, shuffle=True, num_workers=2)
-
-    def epoch() -> None:
-        model.train()
-        totals = {"loss": 0.0, "accuracy": 0.0, "top_k_acc": 0.0}
-        for image, label in loader:
-            optimizer.zero_grad()
-            scores = model(image)
-            loss = functional.nll_loss(scores, label)
-            loss.backward()
-            optimizer.step()
-            totals["loss"] += loss.item()
-            with torch.no_grad():
-                totals["accuracy"] += (scores.argmax(1) == label).sum().item() / len(label)
-                best = scores.topk(3, dim=1).indices
-                totals["top_k_acc"] += sum((best[:, k] == label).sum().item() for k in range(3)) / len(label)
-
-    return epoch
-
-
 def throughput(data: Path, stack: ExitStack) -> None:
     """Print images/s of every way, and their ratios to the bare loop."""
     ours = Ours(settings(data), stack)
@@ -147,13 +105,18 @@ def throughput(data: Path, stack: ExitStack) -> None:
     raw.normalise.mean.zero_()
     raw.normalise.spread.fill_(1.0)
     ways: dict[str, Callable[[], object]] = {
-        "bare loop": bare(images.pixels, images.labels, copy.deepcopy(network)),
+        "bare loop": bare(images.pixels, images.labels, copy.deepcopy(network), functional.nll_loss),
         "ours": ours,
         "ours, a record every 50 steps, a checkpoint at the end": Ours(
-            settings(data, trainer=with_records), stack, True
+            settings(data, trainer=with_records), stack, saves=True
         ),
         "ours, `speed.channels_last`, as mnist.json has it": Ours(settings(data, speed={"channels_last": True}), stack),
         "as victoresque's: sample by sample, 2 workers": sample_by_sample(images.pixels, images.labels, raw),
+        "as victoresque's, with TensorBoard, as configured": sample_by_sample(
+            images.pixels, images.labels, copy.deepcopy(raw), SummaryWriter(stack.enter_context(TemporaryDirectory()))
+        ),
+        "Lightning's Trainer": lightnings(images.pixels, images.labels, copy.deepcopy(network), False),
+        "Lightning's Trainer, `self.log`": lightnings(images.pixels, images.labels, copy.deepcopy(network), True),
     }
     if has_compiler():
         ways["ours, `speed.compile`"] = Ours(settings(data, speed={"compile": True}), stack)
@@ -164,11 +127,27 @@ def throughput(data: Path, stack: ExitStack) -> None:
     table(f"MNIST on the CPU, medians of {RUNS}", ("loop", "images/s", "against the bare loop"), rows)
 
 
+def dominated(stack: ExitStack, data: Path) -> None:
+    """Print the same for a model next to which a loop costs nothing."""
+    torch.manual_seed(1)
+    count = BATCH * 4
+    few = Images(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8), torch.randint(0, 10, (count,)))
+    ours, network = Ours(settings(data, loss="cross_entropy"), stack, few), Residual()
+    own = copy.deepcopy(network)
+    parts = ours.loop.training.parts
+    optimizer = torch.optim.Adam(own.parameters(), lr=0.001, amsgrad=True, fused=True)
+    ours.loop.training.parts = replace(parts, model=own, forward=own, optimizer=optimizer)
+    names = ("bare loop", "ours")
+    seconds = medians([bare(few.pixels, few.labels, network, functional.cross_entropy), ours], RUNS)
+    rows = [(name, f"{count / s:,.0f}", f"{seconds[0] / s:.2f}") for name, s in zip(names, seconds, strict=True)]
+    table(f"A small ResNet on 32x32x3, medians of {RUNS}", ("loop", "images/s", "against the bare loop"), rows)
+
+
 def first_step(data: Path) -> None:
     """Print how long after the process's start the first step is done, imports and reading the data included."""
     base = command(sys.executable, "-c", "import torch, numpy")
     env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         words = ("--set", f"data_loader.args.data_dir={data}", "--set", f"trainer.save_dir={folder}")
         start = command(sys.executable, "-c", FIRST_STEP, "-c", str(TEMPLATE / "mnist.json"), *words, env=env)
         imports, seconds = medians([base, start], RUNS)
@@ -191,12 +170,13 @@ def accuracy(data: Path, folder: Path) -> None:
 def main() -> None:
     """Print the tables, or what is missing for them."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
         data = fetch_mnist(folder)
         if data is None:
             print(MISSING)
             return
         throughput(data, stack)
+        dominated(stack, data)
         first_step(data)
         accuracy(data, folder)
 

@@ -20,8 +20,12 @@ _PACKAGE = "colab_remote.templates"
 _OWN_NAME = "digits"  # what the templates call their project
 _DEFAULT = "pytorch"
 _SHARED = "FROM_PYTORCH"  # a template's list of what it has in common with the default one: each file has one home
-# Where that name stands, in TOML and in JSON.
-_NAMED = {SETTINGS: r'(?m)^(name\s*=\s*)"{}"', "config.json": r'("name"\s*:\s*)"{}"'}
+# Where that name stands, in TOML, JSON and YAML.
+_NAMED = {
+    SETTINGS: r'(?m)^(name\s*=\s*)"{}"',
+    "config.json": r'("name"\s*:\s*)"{}"',
+    "sky.yaml": r'(?m)^(name:\s*)"{}"',
+}
 _LEFT_BEHIND = shutil.ignore_patterns(
     "__pycache__", ".*_cache", "saved", OURS
 )  # of a template that was run where it lies

@@ -47,7 +47,14 @@ def test_a_new_project_passes_its_own_tests_and_checks(project: Path) -> None:
     python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider")
     python(project, "-m", "ruff", "check", ".")
     python(project, "-m", "ruff", "format", "--check", ".")
-    python(project, "-m", "mypy", ".")
+
+
+@pytest.mark.timeout(400)
+def test_the_types_of_both_templates_hold(project: Path, laptop: Laptop) -> None:
+    other = laptop.home / "other"
+    assert laptop("new", str(other), "--template", "lightning").returncode == 0
+    for folder in (project, other):  # with one cache: what takes long is torch
+        python(folder, "-m", "mypy", "--cache-dir", str(laptop.home / "types"), ".")
 
 
 def test_it_trains_on_real_digits_and_tests_a_checkpoint(project: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.document import Document, expect_same
-from config.refused import Refused
+from config.document import Document, expect_same, flat, read_document
+from config.refused import Diverged, Refused
 
-__all__ = ["Document", "Refused", "expect_same"]
+__all__ = ["Diverged", "Document", "Refused", "expect_same", "flat", "read_document"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
@@ -34,7 +35,8 @@ class Classifier(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Learn to normalise from the training images; a checkpoint that is loaded later knows better."""
-        data: ImagesModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        trainer: Any = self.trainer
+        data: ImagesModule = trainer.datamodule
         for layer in self.network.modules():
             if isinstance(layer, Normalise):
                 layer.learn(data.split.train.sample())

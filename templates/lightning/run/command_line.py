@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from run.classifier import Classifier
@@ -26,13 +26,15 @@ _TRAINER = {
 
 
 _SECTIONS = ("seed_everything", "run", "model", "data", "optimizer", "lr_scheduler", "trainer")
+Tell = Callable[[dict[str, Any]], None]
 
 
 class CommandLine(LightningCLI):
     """`fit`, `validate`, `test` with `-c config.json`, any key as `--trainer.max_epochs 3`; `fit` tests at its end."""
 
-    def __init__(self, words: Sequence[str] | None = None) -> None:
-        """Do what `words` say, or the process's own arguments. Raises Interrupted, Refused."""
+    def __init__(self, words: Sequence[str] | None = None, tell: Tell | None = None) -> None:
+        """Do what `words` say, or the process's own arguments; `tell` each record. Raises Interrupted, Refused."""
+        self._tell = tell
         with noted_signals() as self._signals:
             super().__init__(
                 Classifier,
@@ -55,6 +57,7 @@ class CommandLine(LightningCLI):
         text = self._parser("fit").dump(config, format="json")
         keeper.document = {key: value for key, value in json.loads(text).items() if key in _SECTIONS}
         keeper.signals = self._signals
+        keeper.listeners = [self._tell] if self._tell else []
         self.datamodule.seed = config["seed_everything"]
 
     def after_fit(self) -> None:
@@ -65,5 +68,5 @@ class CommandLine(LightningCLI):
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
     def _keeper(self) -> Run:
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-        return next(callback for callback in callbacks if isinstance(callback, Run))
+        trainer: Any = self.trainer
+        return next(callback for callback in trainer.callbacks if isinstance(callback, Run))

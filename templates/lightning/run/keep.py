@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import distributed
 
-from config import Document, Refused, expect_same
+from config import Diverged, Document, Refused, expect_same
 from journal import Journal, Progress, describe_run, make_run_folder
 from journal.whole import also_as, sweep, whole_file
 from run.classifier import Classifier
@@ -52,6 +54,7 @@ class Run(Checkpoint):
         self.checkpoint: Path | None = None  # what to go on from
         self.document: Document = {}  # the configuration
         self.signals: list[int] = []  # which came
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []  # who else is told each record
         self.best_model: dict[str, Any] | None = None
         self._best: list[Any] = [None, 0]  # the value and its epoch
         self._rate = 0.0
@@ -71,6 +74,7 @@ class Run(Checkpoint):
             sweep(self.folder)
             describe_run(self.folder, self.document, trainer.strategy.root_device)
         self.journal = Journal(self.folder, self._text, writes)
+        self.journal.listeners += self.listeners
         images, size = _data(trainer).counts
         self.progress = Progress(trainer.max_epochs or 0, images, trainer.global_step * size % images, 2 * writes)
         self.progress.say(f"run      {self.folder} · {images:,} images · on {trainer.strategy.root_device}")
@@ -103,6 +107,8 @@ class Run(Checkpoint):
         told = _classifier(pl_module).told
         means = {name: told[name] for name in sorted(told, key=lambda name: name.startswith("val_"))}
         record = {"epoch": epoch, "step": trainer.global_step, "epochs": trainer.max_epochs, **means, "lr": self._rate}
+        if not math.isfinite(record["loss"]):
+            raise Diverged(f"the loss of epoch {epoch} is {record['loss']}: a smaller learning rate may help")
         best = self._judge(record, pl_module)
         self.journal.add(record)
         self.progress.epoch(record)
@@ -185,8 +191,8 @@ def _classifier(module: LightningModule) -> Classifier:
     return module
 
 
-def _data(trainer: Trainer) -> ImagesModule:
-    data: ImagesModule = trainer.datamodule  # type: ignore[attr-defined]
+def _data(trainer: Any) -> ImagesModule:
+    data: ImagesModule = trainer.datamodule
     return data
 
 

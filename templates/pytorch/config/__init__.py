@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from config.checked import build
 from config.command_line import Wishes, read_command_line
-from config.document import Document, expect_same, read_document
+from config.document import Document, expect_same, flat, read_document
 from config.named import find, make
-from config.refused import Refused
+from config.refused import Diverged, Refused
 from config.sections import Config, Part, Speed, Trainer
 
 __all__ = [
     "Config",
+    "Diverged",
     "Document",
     "Part",
     "Refused",
@@ -20,6 +21,7 @@ __all__ = [
     "build",
     "expect_same",
     "find",
+    "flat",
     "make",
     "read_command_line",
     "read_document",

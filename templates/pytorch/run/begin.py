@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from config import Config, Refused, Wishes, build, expect_same, read_document
+from config import Config, Document, Refused, Wishes, build, expect_same, read_document
 from journal import Journal, describe_run, make_run_folder
 from run.checkpoint import read_checkpoint
 from run.parts import choose_device, make_parts
@@ -22,8 +22,13 @@ def begin(wishes: Wishes) -> tuple[Training, Journal]:
     """A run from its beginning, in a new folder. Raises Refused."""
     document = read_document(wishes.config or DEFAULT)
     wishes.apply(document)
+    return start(document, wishes.devices)
+
+
+def start(document: Document, devices: str | None) -> tuple[Training, Journal]:
+    """The same of a configuration that is no file. Raises Refused."""
     config = build(Config, document)
-    training = prepare(config, wishes.devices)
+    training = prepare(config, devices)
     writes = number() == 0
     folder = from_all(make_run_folder(config.trainer.save_dir, config.name) if writes else None)[0]
     assert folder is not None

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from config import Refused
+from config import Diverged, Refused
 from data.order import epoch_order
 from journal import Journal, Progress, board, draw
 from run.checkpoint import Checkpoints
@@ -71,7 +71,7 @@ class Loop:
         training, limits = self.training, self.training.config.trainer
         means = training.meter.means()
         if not math.isfinite(means["loss"]):
-            raise Refused(f"the loss of epoch {training.epoch} is {means['loss']}: a smaller learning rate may help")
+            raise Diverged(f"the loss of epoch {training.epoch} is {means['loss']}: a smaller learning rate may help")
         validated = evaluate(training, training.parts.split.validation, "val_")
         record: dict[str, Any] = {"epoch": training.epoch, "step": training.step, "epochs": limits.epochs}
         record |= means | validated | {"lr": training.parts.optimizer.param_groups[0]["lr"]}

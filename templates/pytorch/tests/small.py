@@ -14,13 +14,13 @@ from run.training import Training
 ROOT = Path(__file__).parent.parent
 
 
-def small(**sections: Any) -> Training:
-    """A run of two epochs that has not begun; `sections` replace parts of the configuration, on the CPU."""
+def small(device: str = "cpu", **sections: Any) -> Training:
+    """A run of two epochs on `device` that has not begun; `sections` replace parts of the configuration."""
     document = read_document(ROOT / "config.json")
     document["arch"]["args"] = {"width": 4} if document["arch"]["type"] == "DigitsModel" else {}
     document["data_loader"]["args"]["data_dir"] = str(ROOT / document["data_loader"]["args"]["data_dir"])
     document["trainer"] |= {"epochs": 2, "verbosity": 0}
-    return prepare(build(Config, document | sections), "cpu")
+    return prepare(build(Config, document | sections), device)
 
 
 def same(one: Any, other: Any) -> bool:
