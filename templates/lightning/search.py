@@ -8,9 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tuning import Tell, search
-
 from config import Document
+from tuning import Tell, search
 
 
 def train(document: Document, tell: Tell) -> None:
