@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.checked import build
+from config.checked import build, expect_known
 from config.command_line import Wishes, read_command_line
 from config.document import Document, expect_same, flat, read_document
 from config.named import find, make
@@ -19,6 +19,7 @@ __all__ = [
     "Trainer",
     "Wishes",
     "build",
+    "expect_known",
     "expect_same",
     "find",
     "flat",

@@ -18,6 +18,7 @@ class Wishes:
     checkpoint: Path | None
     devices: str | None
     assignments: list[str]
+    download: str | None
 
     def apply(self, document: Document) -> None:
         """Override `document` with `--lr`, `--bs` and `--set`. Raises Refused."""
@@ -33,8 +34,9 @@ def read_command_line(words: Sequence[str], about: str) -> Wishes:
     parser.add_argument("-d", "--device", metavar="DEVICES", help="`cpu`, or the indices of the GPUs to see: `0`")
     parser.add_argument("--lr", "--learning_rate", metavar="RATE", help="short for --set optimizer.args.lr=RATE")
     parser.add_argument("--bs", "--batch_size", metavar="N", help="short for --set data_loader.args.batch_size=N")
+    parser.add_argument("--download", metavar="NAME", help="first bring `mnist` or `fashion-mnist` to `data_dir`")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key: trainer.epochs=3")
     found = parser.parse_args(words)
     short = {"optimizer.args.lr": found.lr, "data_loader.args.batch_size": found.bs}
     assignments = [f"{key}={value}" for key, value in short.items() if value is not None]
-    return Wishes(found.config, found.resume, found.device, assignments + found.set)
+    return Wishes(found.config, found.resume, found.device, assignments + found.set, found.download)

@@ -39,6 +39,7 @@ class Trainer:
     save_dir: str = "saved/"
     save_period: Positive = 1  # epochs from one checkpoint to the next
     save_steps: Count = 0  # steps from one checkpoint to the next within an epoch; 0: none
+    save_minutes: Count = 0  # and so many minutes after the last one; 0: none
     keep: Positive = 3  # how many checkpoints stay: the newest
     log_steps: Count = 50  # steps from one record to the next within an epoch; 0: none
     verbosity: Count = 2  # 0: silent; 1: a line an epoch; 2: and a progress line on a terminal

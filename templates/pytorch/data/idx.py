@@ -44,7 +44,7 @@ class MnistDataLoader:
             for path in (place / name, place / f"{name}.gz"):
                 if path.is_file():
                     return path
-        raise Refused(f"no `{name}` or `{name}.gz` in `{folder}`: put the four MNIST files there (README.md says how)")
+        raise Refused(f"no `{name}` or `{name}.gz` in `{folder}`: `--download mnist` brings the four files")
 
 
 def read_idx(path: Path) -> Tensor:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from config import Config, Document, Refused, Wishes, build, expect_same, read_document
+from config import Config, Document, Refused, Wishes, build, expect_known, expect_same, flat, read_document
+from data.download import DATASETS, download
 from journal import Journal, describe_run, make_run_folder
 from run.checkpoint import read_checkpoint
 from run.parts import choose_device, make_parts
@@ -22,6 +23,9 @@ def begin(wishes: Wishes) -> tuple[Training, Journal]:
     """A run from its beginning, in a new folder. Raises Refused."""
     document = read_document(wishes.config or DEFAULT)
     wishes.apply(document)
+    if wishes.download and number() == 0:
+        _download(wishes.download, document)
+    from_all(None)  # none reads before all is there
     return start(document, wishes.devices)
 
 
@@ -53,6 +57,11 @@ def resume(wishes: Wishes, checkpoint: Path) -> tuple[Training, Journal]:
     if writes:
         describe_run(checkpoint.parent, asdict(config), training.parts.device)
     return training, Journal(checkpoint.parent, state["journal"], writes)
+
+
+def _download(name: str, document: Document) -> None:
+    expect_known(name, DATASETS, "--download")
+    download(DATASETS[name], Path(flat(document).get("data_loader.args.data_dir", "data/")))
 
 
 def prepare(config: Config, devices: str | None) -> Training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -52,6 +53,7 @@ class Loop:
     ) -> None:
         self.training, self.journal, self.checkpoints = training, journal, checkpoints
         self.progress, self.signals = progress, signals
+        self._saved = time.monotonic()
 
     def train_epoch(self) -> None:
         """What is left of the epoch. Raises Interrupted."""
@@ -116,9 +118,14 @@ class Loop:
         if limits.log_steps and training.step % limits.log_steps == 0:
             self.journal.add({"epoch": training.epoch, "step": training.step, **training.meter.means()})
         signal_number = self._signal()
-        if signal_number or (limits.save_steps and training.step % limits.save_steps == 0):
+        if signal_number or (limits.save_steps and training.step % limits.save_steps == 0) or self._waited():
             self._save(best=False)
         self._obey(signal_number)
+
+    def _waited(self) -> bool:
+        """Whether the last checkpoint is too long ago, by any process's clock: all must save together."""
+        minutes = self.training.config.trainer.save_minutes
+        return bool(minutes and highest(time.monotonic() - self._saved >= 60 * minutes))
 
     def _judge(self, record: dict[str, Any]) -> bool:
         try:
@@ -130,6 +137,7 @@ class Loop:
     def _save(self, best: bool) -> None:
         state = {**self.training.state(), "journal": self.journal.text}
         self.checkpoints.save(state, self.training.step, best)
+        self._saved = time.monotonic()
 
     def _signal(self) -> int:
         """The signal that came, here or to another process; 0: none."""

@@ -11,6 +11,12 @@ from config import Config, Refused, build, read_document
 from config.document import override
 
 
+def test_a_task_for_skypilot_is_one() -> None:
+    sky = pytest.importorskip("sky", reason="SkyPilot is not installed")
+    task = sky.Task.from_yaml(str(ROOT / "sky.yaml"))
+    assert task.num_nodes == 1
+
+
 @pytest.mark.parametrize(
     ("assignment", "says"),
     [

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from small import ROOT, same
+from small import ROOT, same, small
+
+from journal import Journal
+from run import run
 
 # Writes a checkpoint every other step, and dies like a machine that loses its power at the step it is told.
 DIES = """
@@ -78,3 +83,11 @@ def test_told_to_end_it_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path, undisturbed: Path) -> None:
     words = ("-c", "config.json", "--set", "seed=2", "-r", str(undisturbed))
     assert train(tmp_path, *words) == 2
+
+
+def test_a_checkpoint_is_due_after_so_many_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=25)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    trainer = {"epochs": 1, "verbosity": 0, "save_minutes": 1, "keep": 100}
+    run(small(trainer=trainer), Journal(tmp_path))
+    assert len(list(tmp_path.glob("step-*.pt"))) > 1
