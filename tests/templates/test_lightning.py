@@ -46,7 +46,7 @@ def test_killed_on_the_runtime_it_resumes_exactly(host: Host, request: pytest.Fi
     config["trainer"] |= {"max_epochs": 2, "accelerator": "cpu"}
     (project / "config.json").write_text(json.dumps(config))
     # The runtime's login shell may know another Python: this one has Lightning, so there is nothing to set up.
-    settings = (project / "colab-remote.toml").read_text().replace("python3 ", f"{sys.executable} ")
+    settings = (project / "colab-remote.toml").read_text().replace("python3 ", f"OMP_NUM_THREADS=1 {sys.executable} ")
     (project / "colab-remote.toml").write_text(re.sub("(?m)^setup .*", "", settings))
     with host.laptop.started("train", cwd=project) as training:
         assert training.stdout is not None
