@@ -23,6 +23,8 @@ WORDS = {
     "templates": [],
     "init": [],
     "cell": ["--embed"],
+    "hostkey": [],
+    "doctor": [],
     "notebook": ["노트 é.ipynb"],
     "list": [],
     "status": [],
