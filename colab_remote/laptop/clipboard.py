@@ -11,11 +11,11 @@ _ELSEWHERE = [["wl-copy"], ["xclip", "-selection", "clipboard"], ["xsel", "--cli
 _PATIENCE = 3  # seconds; without a display these programs may wait for one
 
 
-def copy(text: str) -> bool:
+def copy(text: str, platform: str = sys.platform) -> bool:
     """Put `text` on the clipboard; whether some program here could."""
     # `clip` reads what the console's code page says, or UTF-16 where a mark begins it.
-    data = text.encode("utf-16" if sys.platform == "win32" else "utf-8")
-    return any(_given(writer, data) for writer in _WRITERS.get(sys.platform, _ELSEWHERE) if shutil.which(writer[0]))
+    data = text.encode("utf-16" if platform == "win32" else "utf-8")
+    return any(_given(writer, data) for writer in _WRITERS.get(platform, _ELSEWHERE) if shutil.which(writer[0]))
 
 
 def _given(writer: list[str], data: bytes) -> bool:

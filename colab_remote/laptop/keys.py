@@ -60,9 +60,8 @@ def new_pair(comment: str) -> tuple[bytes, bytes]:
 
 def _make(path: Path) -> None:
     private, public = new_pair("colab-remote")
-    make_private(path.parent)
+    keep_private(make_private(path.parent))
     # The public half first: a key without it would be replaced, one with it never is.
     write_whole(path.with_name(f"{path.name}.pub"), public, 0o644)
     write_whole(path, private)
-    keep_private(path.parent)
     keep_private(path)

@@ -77,7 +77,7 @@ def icacls_argv(path: Path, environment: Mapping[str, str], folder: bool) -> lis
     OpenSSH for Windows refuses a key that anybody else may read, and a configuration that anybody else may change
     (Win32-OpenSSH, w32-sshfileperm.c).
     """
-    user = f"{environment['USERDOMAIN']}\\{environment['USERNAME']}"
+    user = "\\".join(environment[name] for name in ("USERDOMAIN", "USERNAME") if name in environment)
     rights = "(OI)(CI)F" if folder else "F"
     return ["icacls", str(path), "/inheritance:r", "/grant:r", *(f"{who}:{rights}" for who in (user, *_WINDOWS_OWN))]
 

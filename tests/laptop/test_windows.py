@@ -11,6 +11,7 @@ import pytest
 import colab_remote
 from colab_remote.errors import Refused
 from colab_remote.laptop.client import how_to_install
+from colab_remote.laptop.clipboard import copy
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.places import icacls_argv, keep_private
 from colab_remote.laptop.project import read_settings
@@ -80,6 +81,19 @@ def test_no_path_in_the_config_has_a_backslash_on_windows() -> None:
     assert '    IdentityFile "C:/Users/Kim 100%%/.ssh/colab-remote/id_ed25519"\n' in text
     assert '    UserKnownHostsFile "C:/Users/Kim 100%%/.ssh/colab-remote/keys/colab"\n' in text
     assert "\\" not in text
+
+
+@pytest.mark.parametrize(
+    ("platform", "program", "encoding"), [("win32", "clip", "utf-16"), ("darwin", "pbcopy", "utf-8")]
+)
+def test_the_clipboards_program_reads_any_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, program: str, encoding: str
+) -> None:
+    (tmp_path / program).write_text(f'#!/bin/sh\ncat > "{tmp_path}/got"\n')
+    (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert copy("셀 · cell", platform)
+    assert (tmp_path / "got").read_bytes().decode(encoding) == "셀 · cell"
 
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
