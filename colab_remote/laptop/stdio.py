@@ -11,16 +11,14 @@ from contextlib import suppress
 from colab_remote.laptop.conversation import Stream
 
 _PIECE = 1 << 18
+_PIPE = 1 << 20  # bytes, as much as Linux lets everybody have; with its usual 64 kB both ends wake for each
 
 
 def carry_stdio(stream: Stream) -> None:
     """Carry bytes both ways until the stream has ended."""
     source, sink = sys.stdin.fileno(), sys.stdout.fileno()
-    if sys.platform == "win32":
-        import msvcrt
-
-        for descriptor in (source, sink):
-            msvcrt.setmode(descriptor, os.O_BINARY)
+    for descriptor in (source, sink):
+        _suit_bulk(descriptor)
 
     def upward() -> None:
         with suppress(OSError):
@@ -34,3 +32,16 @@ def carry_stdio(stream: Stream) -> None:
             view = memoryview(data)
             while view:
                 view = view[os.write(sink, view) :]
+
+
+def _suit_bulk(descriptor: int) -> None:
+    """Let bytes through as they are, and many at once."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(descriptor, os.O_BINARY)
+    elif sys.platform == "linux":
+        import fcntl
+
+        with suppress(OSError):  # no pipe, or the user's share of them is used up
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)

@@ -34,6 +34,12 @@ _MEANINGS: dict[str, tuple[type[Unreachable | ProviderRefused], str, str]] = {
 }
 
 
+class _Wide(ClientConnection):
+    """A connection that takes a whole frame at once."""
+
+    recv_bufsize = PIECE
+
+
 class WebSocketStream:
     """A WebSocket as the socket that an SSH client wants: a stream of bytes."""
 
@@ -120,6 +126,7 @@ def dial_websocket(
             ping_interval=PING,
             ping_timeout=PING,
             proxy=None,
+            create_connection=_Wide,
         )
     except BaseException as error:
         stream.close()

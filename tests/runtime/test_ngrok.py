@@ -397,8 +397,8 @@ def test_the_accounts_one_domain_in_use_elsewhere_is_said(agent: Agent, vm: Vm) 
     agent.mood(https=334)
     done = vm.launch("--tunnel", "ngrok-http", **agent.environment)
     assert done.returncode == 6
-    assert "open already" in done.stderr
-    assert "stop the other one" in done.stderr
+    assert "another runtime uses the ngrok account's one address (ERR_NGROK_334)" in done.stderr
+    assert "Disconnect and delete runtime" in done.stderr
 
 
 def test_a_killed_agent_comes_back_with_its_bridge(agent: Agent, vm: Vm) -> None:

@@ -15,6 +15,10 @@ _DASHBOARD = "https://dashboard.ngrok.com"
 _OTHERS = ", ".join(f"`{name}`" for name in TUNNELS if name not in ("auto", "ngrok"))
 _COPY = f"copy it again from {TOKEN_PAGE}, whole, and launch again"
 _STOP = f"stop the other one ({_DASHBOARD}/agents shows where it runs), then launch again"
+_END = (
+    "end that one, in Colab by Runtime > Disconnect and delete runtime, elsewhere by `colab-remote shutdown`; or its "
+    f"session at {_DASHBOARD}/agents; then launch again"
+)
 _UPDATE = "update the agent that is installed here with `ngrok update`, or remove it, and launch again"
 CARD_CODES = (302, 8013)
 _CARD = (
@@ -34,7 +38,7 @@ MEANINGS = {
     121: ("ngrok's agent is too old", _UPDATE),
     123: ("the ngrok account's e-mail address is not verified", f"verify it at {_DASHBOARD}/user/settings"),
     324: ("the ngrok account has as many endpoints open as it may", _STOP),
-    334: ("the ngrok account has this endpoint open already", _STOP),
+    334: ("another runtime uses the ngrok account's one address", _END),
     348: ("the ngrok account has as many sessions open as it may", _STOP),
     725: ("the ngrok account's traffic for this month is used up", _MONTH),
     726: ("the ngrok account's connections for this month are used up", _MONTH),
