@@ -20,6 +20,7 @@ from sides import Laptop, Runtime, free_port, wait_for_port
 
 from colab_remote.errors import Refused, Unreachable
 from colab_remote.laptop.dial import dial
+from colab_remote.laptop.forward import join
 from colab_remote.laptop.proxy import parse_proxy, proxy_to, with_password
 from colab_remote.runtime.bridge import Bridge
 from colab_remote.ticket import parse_ticket
@@ -195,12 +196,35 @@ def test_whose_proxy_is_on_the_way(
     assert proxy_to(host, 443, "none") is None
 
 
-def test_a_websocket_goes_through_a_proxy(laptop: Laptop, known: Runtime, proxy: Tinyproxy) -> None:
+@contextmanager
+def edge(folder: Path, target: int) -> Iterator[int]:
+    """A port that takes TLS off what comes and leads it to `target`, as a provider's edge does."""
+    context = self_signed(folder)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client = context.wrap_socket(server.accept()[0], server_side=True)
+                    inside = socket.create_connection(("127.0.0.1", target))
+                    threading.Thread(target=join, args=(client, inside), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_websocket_in_tls_goes_through_a_proxy(
+    laptop: Laptop, known: Runtime, proxy: Tinyproxy, tmp_path: Path
+) -> None:
     bridge = Bridge("127.0.0.1", known.port)
-    ticket = known.ticket.replace("ssh://", "ws://").replace(f":{known.port}/", f":{bridge.port}/")
-    assert connect(laptop, ticket, "--proxy", proxy.url).returncode == 0
-    assert ssh(laptop, "head -c 3000000 /dev/zero | wc -c").stdout == "3000000\n"
-    assert proxy.asked() == [f"127.0.0.1:{bridge.port}"] * 2
+    trusted = {"SSL_CERT_FILE": str(tmp_path / "cert.pem")}
+    with edge(tmp_path, bridge.port) as port:
+        ticket = known.ticket.replace("ssh://", "wss://").replace(f":{known.port}/", f":{port}/")
+        done = connect(laptop, ticket, "--proxy", proxy.url, **trusted)
+        assert done.returncode == 0, done.stderr
+        assert ssh(laptop, "head -c 3000000 /dev/zero", **trusted).stdout == "\0" * 3_000_000
+        assert proxy.asked() == [f"127.0.0.1:{port}"] * 2
     bridge.close()
 
 

@@ -95,6 +95,14 @@ def test_somebody_who_never_answers_is_given_up(laptop: Laptop) -> None:
     assert "did not answer within 3 s" in done.stderr
 
 
+def test_it_is_said_that_no_browser_asks(laptop: Laptop) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    with server, laptop.started("proxy", f"ws://127.0.0.1:{server.getsockname()[1]}"):
+        client, _ = server.accept()
+        with client:
+            assert b"ngrok-skip-browser-warning: 1\r\n" in client.recv(9999)
+
+
 def test_nobody_there(laptop: Laptop) -> None:
     done = connected(laptop, free_port())
     assert done.returncode == 4
