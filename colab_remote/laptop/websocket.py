@@ -75,6 +75,8 @@ class WebSocketStream:
                 message = self._websocket.recv(self._timeout)
             except ConnectionClosed:
                 return b""
+            if isinstance(message, bytes) and len(message) <= count:
+                return message  # not copied once more
             self._rest = memoryview(message if isinstance(message, bytes) else b"")
         piece, self._rest = self._rest[:count], self._rest[count:]
         return bytes(piece)
@@ -127,7 +129,7 @@ def dial_websocket(
             ping_timeout=PING,
             proxy=None,
             create_connection=_Wide,
-        )
+        ).__enter__()  # which later versions ask for
     except BaseException as error:
         stream.close()
         raise _sentence(error, name, timeout) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
@@ -58,32 +59,37 @@ class Bridge:
 
     async def _join(self, outside: ServerConnection) -> None:
         try:
-            reader, writer = await asyncio.open_connection(*self._sshd, limit=LARGEST)
+            inside = await asyncio.to_thread(socket.create_connection, self._sshd)
         except OSError:
             await outside.close(1013, "sshd does not answer")
             return
-        coming = asyncio.create_task(_up(outside, writer))
-        try:
-            while piece := await reader.read(PIECE):
-                await outside.send(piece)
-        except (ConnectionClosed, OSError):
-            pass
-        finally:
-            coming.cancel()
-            writer.close()
-            with suppress(asyncio.CancelledError, OSError):
-                await coming
+        with inside:
+            inside.setblocking(False)
+            inside.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            coming = asyncio.create_task(_up(outside, inside))
+            loop = asyncio.get_running_loop()
+            try:
+                while piece := await loop.sock_recv(inside, PIECE):
+                    await outside.send(piece)
+                    await asyncio.sleep(0)  # while both sides keep up neither waits, and nobody else would have a turn
+            except (ConnectionClosed, OSError):
+                pass
+            finally:
+                coming.cancel()
+                with suppress(asyncio.CancelledError, OSError):
+                    await coming
 
 
-async def _up(outside: ServerConnection, writer: asyncio.StreamWriter) -> None:
+async def _up(outside: ServerConnection, inside: socket.socket) -> None:
     """What comes in frames, to sshd; its end ends sshd's side too."""
+    loop = asyncio.get_running_loop()
     with suppress(ConnectionClosed, OSError):
         async for piece in outside:
             if isinstance(piece, str):
                 break
-            writer.write(piece)
-            await writer.drain()
-    writer.close()
+            await loop.sock_sendall(inside, piece)
+    with suppress(OSError):
+        inside.shutdown(socket.SHUT_RDWR)
 
 
 async def _expect_path(outside: ServerConnection, request: Request) -> Response | None:
