@@ -130,6 +130,8 @@ class BadNetwork:
             if not data:
                 break
             self.passed += len(data)
+            if writer.is_closing():
+                continue
             try:
                 writer.write(data)
                 await writer.drain()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from colab_remote.cli.output import output
-from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.errors import ColabRemoteError, Refused, Unreachable
 from colab_remote.laptop.conversation import Stream
 from colab_remote.laptop.dial import PATIENCE, dial_address
 from colab_remote.laptop.hosts import load_host, proxy_kept
@@ -27,10 +27,20 @@ def proxy(target: str) -> None:
     """
     if "://" in target:
         address = _address(target)
-        carry_stdio(dial_address(*address, output().timeout or PATIENCE, proxy_kept(*address)))
+        _carry(dial_address(*address, output().timeout or PATIENCE, proxy_kept(*address)), address[1])
         return
     with _over_the_line(target) as stream:
+        _carry(stream, target)
+
+
+def _carry(stream: Stream, name: str) -> None:
+    try:
         carry_stdio(stream)
+    except OSError:
+        raise Unreachable(
+            f"contact with `{name}` was lost, and this session with it",
+            "once the network is back: ssh again; jobs have gone on, `colab-remote logs -f` follows them",
+        ) from None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ _PIPE = 1 << 20  # bytes, as much as Linux lets everybody have; with its usual 6
 
 
 def carry_stdio(stream: Stream) -> None:
-    """Carry bytes both ways until the stream has ended."""
+    """Carry bytes both ways until the stream has ended, or nobody reads. Raises OSError where the stream broke off."""
     source, sink = sys.stdin.fileno(), sys.stdout.fileno()
     for descriptor in (source, sink):
         _suit_bulk(descriptor)
@@ -27,7 +27,7 @@ def carry_stdio(stream: Stream) -> None:
             stream.shutdown(socket.SHUT_WR)
 
     threading.Thread(target=upward, daemon=True).start()
-    with suppress(OSError):
+    with suppress(BrokenPipeError):
         while data := stream.recv(_PIECE):
             view = memoryview(data)
             while view:

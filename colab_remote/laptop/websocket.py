@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -9,7 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidStatus,
+    WebSocketException,
+)
 from websockets.sync.client import ClientConnection, connect
 
 from colab_remote.both.websocket import LARGEST, PATH, PIECE, PING
@@ -59,7 +66,7 @@ class WebSocketStream:
         try:
             self._websocket.send(piece)
         except ConnectionClosed as error:
-            raise ConnectionResetError(str(error)) from None
+            raise _broken(error) from None
         return len(piece)
 
     def sendall(self, data: bytes) -> None:
@@ -69,12 +76,14 @@ class WebSocketStream:
             view = view[self.send(view) :]
 
     def recv(self, count: int) -> bytes:
-        """Up to `count` bytes, none at the end. Raises TimeoutError."""
+        """Up to `count` bytes, none at the end. Raises TimeoutError, and OSError where it broke off before."""
         if not self._rest:
             try:
                 message = self._websocket.recv(self._timeout)
-            except ConnectionClosed:
+            except ConnectionClosedOK:
                 return b""
+            except ConnectionClosed as error:
+                raise _broken(error) from None
             if isinstance(message, bytes) and len(message) <= count:
                 return message  # not copied once more
             self._rest = memoryview(message if isinstance(message, bytes) else b"")
@@ -134,6 +143,11 @@ def dial_websocket(
         stream.close()
         raise _sentence(error, name, timeout) from None
     return WebSocketStream(websocket)
+
+
+def _broken(error: ConnectionClosed) -> ConnectionResetError:
+    # With a number, as the system's own have: paramiko ends in a defect where there is none.
+    return ConnectionResetError(errno.ECONNRESET, str(error))
 
 
 def _trust() -> ssl.SSLContext:

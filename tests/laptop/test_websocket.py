@@ -6,12 +6,14 @@ import http.server
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bad_network import BadNetwork
 from certificate import self_signed
 from sides import Host, Laptop, free_port
 
@@ -145,6 +147,24 @@ def test_everything_goes_through_a_bridge(bridged: Host) -> None:
     assert (bridged.runtime.workdir / "big").read_bytes() == (laptop.home / "big").read_bytes()
 
 
+def test_a_half_open_connection_is_noticed_at_both_ends_within_30_s(laptop: Laptop) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sshd:
+        bridge = Bridge("127.0.0.1", sshd.getsockname()[1])
+        pipe = subprocess.PIPE
+        with BadNetwork(("127.0.0.1", bridge.port)) as network:
+            words = [sys.executable, "-m", "colab_remote", "proxy", f"ws://127.0.0.1:{network.port}"]
+            proxy = subprocess.Popen(words, env=laptop.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+            inside, _ = sshd.accept()
+            network.freeze()
+            inside.settimeout(30)
+            assert inside.recv(1) == b"", "the bridge has hung up on sshd"
+            assert proxy.wait(30) == 4
+            _, said = proxy.communicate()
+        inside.close()
+        bridge.close()
+    assert "error: contact with `127.0.0.1` was lost, and this session with it\n\nhint: " in said
+
+
 def test_another_host_key_behind_the_bridge_is_refused(bridged: Host) -> None:
     known = bridged.laptop.ours / "hosts" / "web.json"
     ticket = known.read_text().split("#SHA256:")[1][:43]
@@ -169,7 +189,7 @@ def test_the_bridge_leads_nowhere_else(host: Host) -> None:
     [
         ("/opt/a b/it's/python", "linux", "'/opt/a b/it'\"'\"'s/python' -m colab_remote proxy wss://x.ngrok.app"),
         (r"C:\Users\홍 길동\100%\python.exe", "win32",
-         r'"C:\Users\홍 길동\100%%\python.exe" -m colab_remote proxy wss://x.ngrok.app'),
+         r'"C:/Users/홍 길동/100%%/python.exe" -m colab_remote proxy wss://x.ngrok.app'),
     ],
 )  # fmt: skip
 def test_the_proxy_command_is_quoted_for_the_shell_that_reads_it(python: str, platform: str, line: str) -> None:

@@ -100,7 +100,7 @@ class Live:
         upward = threading.Thread(target=self._up, args=(lent,), daemon=True)
         upward.start()
         self._down(lent)
-        channel.close()
+        _close(channel)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
         upward.join()
@@ -197,7 +197,7 @@ class Live:
             if not lent.whole:
                 lent.channel.shutdown_write()
                 _wait_for_hangup(lent.client)
-        lent.channel.close()
+        _close(lent.channel)
 
     def _down(self, lent: Lent) -> None:
         with suppress(OSError):
@@ -302,6 +302,12 @@ def _widen(channel: paramiko.Channel, count: int) -> None:
     message.add_int(count)
     with suppress(paramiko.SSHException, OSError, EOFError):  # then it has ended, and so has its stream
         channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
+
+
+def _close(channel: paramiko.Channel) -> None:
+    """Close it, also where the connection has just broken: who lent it has still to hear of that."""
+    with suppress(OSError, EOFError):
+        channel.close()
 
 
 def _wait_for_hangup(client: socket.socket) -> None:

@@ -1,0 +1,106 @@
+"""A tunnel that is cut while somebody works through it: an interactive ssh session, and a log that is followed."""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from typing import Literal
+
+from bad_network import BadNetwork
+from sides import PATIENCE, Laptop
+
+Cut = Literal["held", "broken"]  # nothing passes, and nobody is told; or every connection breaks, and none is admitted
+SURVIVED = 14  # seconds for which a connection that is held is taken for alive: a ping goes, and its answer may wait
+_NOTICED = 35.0  # seconds for a dead one to be noticed, its processes to be ended, and that to be read
+_TYPED = "stty -echo; echo ready; while read word; do echo heard $word; done"
+
+
+class Session:
+    """Somebody's interactive ssh session, on a terminal there."""
+
+    def __init__(self, laptop: Laptop) -> None:
+        argv = ["ssh", "-tt", "-F", str(laptop.home / ".ssh" / "config"), "colab", _TYPED]
+        pipe = subprocess.PIPE
+        self.ssh = subprocess.Popen(argv, env=laptop.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
+        self._heard: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.hears("ready")
+
+    def types(self, word: str) -> None:
+        """A line typed into it."""
+        assert self.ssh.stdin
+        self.ssh.stdin.write(f"{word}\n")
+
+    def hears(self, line: str) -> None:
+        """Wait for the next line that comes back, which must be this one."""
+        heard = self._heard.get(timeout=PATIENCE)
+        assert heard == line, f"{heard!r} instead of {line!r}"
+
+    def ended(self) -> str:
+        """What was said on stderr once it has ended by itself, as ssh ends where contact is lost."""
+        code = self.ssh.wait(_NOTICED)
+        assert code == 255, f"ssh ended with {code}"
+        return self._hung_up()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.ssh.kill()
+        self.ssh.wait()
+        self._hung_up()
+
+    def _hung_up(self) -> str:
+        assert self.ssh.stdin
+        assert self.ssh.stdout
+        assert self.ssh.stderr
+        self._reader.join(PATIENCE)
+        said = self.ssh.stderr.read()
+        self.ssh.stdout.close()
+        self.ssh.stderr.close()
+        with suppress(BrokenPipeError):
+            self.ssh.stdin.close()
+        return said
+
+    def _read(self) -> None:
+        assert self.ssh.stdout
+        for line in self.ssh.stdout:
+            self._heard.put(line.rstrip("\r\n"))
+
+
+def work_through_a_cut(laptop: Laptop, network: BadNetwork, cut: Cut, seconds: float, chance: random.Random) -> None:
+    """Cut the way to `colab` for that long. What can go on has to go on by itself, what cannot has to say so."""
+    count = int(10 * seconds) + 30
+    words = f"for i in $(seq {count}); do echo $i; sleep 0.1; done"
+    job = laptop("run", "--no-sync", "--detach", "--", words).stdout.strip()
+    session = Session(laptop)
+    with laptop.started("logs", "-f", job) as logs:
+        assert logs.stdout
+        assert os.read(logs.stdout.fileno(), 2) == b"1\n"  # and not a byte of what is buffered behind it
+        time.sleep(chance.random())
+        session.types("before")
+        session.hears("heard before")
+        network.freeze() if cut == "held" else network.down()
+        over = time.monotonic() + seconds
+        if cut == "held":
+            session.types("during")
+        if cut == "broken" or seconds > SURVIVED:
+            said = session.ended()
+            assert "contact with `127.0.0.1` was lost" in said, said
+            assert "hint: " in said
+        time.sleep(max(0.0, over - time.monotonic()))
+        network.thaw() if cut == "held" else network.up()
+        if session.ssh.returncode is None:
+            session.hears("heard during")
+            session.types("after")
+            session.hears("heard after")
+            session.close()
+        log, errors = logs.communicate(timeout=count / 10 + PATIENCE)
+    assert "Traceback" not in errors
+    assert (logs.returncode, log) == (0, "".join(f"{i}\n" for i in range(2, count + 1))), errors
+    again = Session(laptop)
+    again.close()
