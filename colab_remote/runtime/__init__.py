@@ -232,13 +232,13 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
     for folder in (wanted.state, wanted.workdir):
         _make(folder)
     _make_private(wanted.state)
-    with _alone(wanted.state):
+    with _alone(wanted.state) as lock:
         record = _running(wanted.state)
         if record and fits(record, _SHAPE) and record["wanted"] == wanted.digest() and not restart:
             trouble = record.get("trouble")
             return Runtime(wanted.state, record, fresh=False, said=(trouble,) if trouble else ())
         said = ("replacing what an earlier launch started",) if _end(wanted.state) else ()
-        return _supervised(wanted, said)
+        return _supervised(wanted, said, lock)
 
 
 def shutdown(state: Path) -> bool:
@@ -249,7 +249,7 @@ def shutdown(state: Path) -> bool:
         return _end(state)
 
 
-def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
+def _supervised(wanted: Wanted, said: tuple[str, ...], lock: int) -> Runtime:
     from colab_remote.runtime.environment import login_hooks
     from colab_remote.runtime.secrets import HOST_KEY, RELAY_KEY, secret
     from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, keep_key, write_config
@@ -288,6 +288,7 @@ def _supervised(wanted: Wanted, said: tuple[str, ...]) -> Runtime:
         relay=wanted.relay,
         facts=facts,
         token=wanted.token,
+        lock=lock,
     )
     return Runtime(wanted.state, _spawn(orders), said=said)
 
@@ -305,6 +306,7 @@ def _spawn(orders: Orders) -> dict[str, Any]:
             stderr=log,
             cwd="/",
             start_new_session=True,
+            pass_fds=(orders.lock,),
         )
     try:
         assert child.stdin
@@ -391,8 +393,8 @@ def _no_runtime() -> Refused:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """One launch or shutdown at a time: the second waits, and finds what the first left."""
+def _alone(state: Path) -> Iterator[int]:
+    """One launch or shutdown at a time, by a lock's descriptor: the second waits, and finds what the first left."""
     if sys.platform != "linux":
         raise _no_runtime()
     import fcntl
@@ -400,7 +402,7 @@ def _alone(state: Path) -> Iterator[None]:
     try:
         with open(os.open(state / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock.fileno()
     except OSError as error:
         raise ColabRemoteError(
             f"the state folder cannot be used: {error}",

@@ -37,7 +37,10 @@ _LOOK = 0.25  # seconds between two looks at what it supervises
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What `launch` wants: sshd's command, the tunnel, and `facts` to record with them."""
+    """What `launch` wants: sshd's command, the tunnel, and `facts` to record with them.
+
+    `lock` is the descriptor of launch's lock: should launch be killed, no other one begins before we have recorded.
+    """
 
     state: str
     sshd: list[str]
@@ -47,6 +50,7 @@ class Orders:
     region: str | None
     relay: str
     facts: dict[str, Any]
+    lock: int
     token: str = field(repr=False)
 
 
@@ -214,7 +218,8 @@ def main() -> None:
             answer: dict[str, Any] = {"record": supervisor.recorded}
         except ColabRemoteError as error:
             answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-        with reply:
+        os.close(orders.lock)
+        with contextlib.suppress(BrokenPipeError), reply:  # whoever launched us may have been killed
             reply.write(json.dumps(answer) + "\n")
         if "record" in answer:
             supervisor.watch()

@@ -73,6 +73,17 @@ def test_two_launches_at_once_start_one_runtime(vm: Vm) -> None:
     assert len(ours_left(vm)) == 2  # a supervisor and its sshd
 
 
+def test_a_launch_that_was_killed_is_not_doubled_by_the_next(vm: Vm) -> None:
+    key = vm.laptop.ours / "id_ed25519.pub"
+    words = ["launch", "--tunnel", "direct", "--state-dir", str(vm.state), "--workdir", str(vm.workdir)]
+    with vm.user.started(*words, "--authorized-key", str(key)) as launching:
+        until(lambda: ours_left(vm))
+        launching.kill()
+    document = vm.up()
+    assert len(ours_left(vm)) == 2  # a supervisor and its sshd
+    vm.connect(document["ticket"])
+
+
 def test_a_killed_sshd_comes_back_at_the_same_port_and_a_job_goes_on(vm: Vm) -> None:
     document = vm.up()
     vm.connect(document["ticket"])
