@@ -8,17 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from sides import Host, Laptop
-
-from colab_remote.cli import COMMANDS, LazyGroup
 
 C = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
 WITHOUT_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 KOREAN_WINDOWS = {"PYTHONIOENCODING": "cp949"}
 FILE = "é 한글 🙂.txt"
-# A line for each command that reports, in an order that works; others are asked for their help.
+# The commands that report, in an order that works.
 WORDS = {
     "templates": [],
     "init": [],
@@ -42,17 +39,6 @@ WORDS = {
 }
 
 
-def reporting() -> list[str]:
-    """The commands that have `--json`, those of WORDS first and in their order."""
-    group, context = LazyGroup(), click.Context(click.Command("x"))
-    found = [
-        name
-        for name in COMMANDS
-        if any("--json" in option.opts for option in getattr(group.get_command(context, name), "params", ()))
-    ]
-    return sorted(found, key=lambda name: [*WORDS, *found].index(name))
-
-
 def project(host: Host) -> Path:
     """A folder with a file, both of odd names, that is nobody else's on the runtime."""
     folder = host.laptop.home / f"naïve 한글 🙂 {secrets.token_hex(4)}"
@@ -72,8 +58,8 @@ def told(laptop: Laptop, cwd: Path, console: dict[str, str], *words: str) -> tup
 @pytest.mark.parametrize("console", [C, KOREAN_WINDOWS], ids=["C", "cp949"])
 def test_every_command_that_reports_does_so_on_any_console(host: Host, console: dict[str, str]) -> None:
     folder = project(host)
-    for name in reporting():
-        code, printed = told(host.laptop, folder, console, name, *WORDS.get(name, ["--help"]))
+    for name, words in WORDS.items():
+        code, printed = told(host.laptop, folder, console, name, *words)
         assert code == (2 if name in ("launch", "open") else 0), printed
         assert b"defect" not in printed
         assert b"Traceback" not in printed
