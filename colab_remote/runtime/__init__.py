@@ -9,32 +9,22 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from colab_remote.both.processes import alive
-from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
+from colab_remote.both.whole import write_json
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
-from colab_remote.runtime.supervisor import LOG, RECORD, Orders
+from colab_remote.runtime.record import alone, end, no_runtime, present
+from colab_remote.runtime.supervisor import LOG, Orders
 from colab_remote.runtime.tunnels import NGROK, RELAY_FILE, RELAY_SHAPE, TUNNELS, free_port
 from colab_remote.ticket import Ticket, parse_ticket
 
 DEFAULT_STATE = "~/.colab-remote"
 WORKDIR = "/content"
 NAME = "colab"
-_ENDING = 15  # seconds that a supervisor may take to end what it started
-_NEWER = "update colab-remote on this machine: pip install -U colab-remote"
-# What a Runtime shows of its record.
-_SHAPE = {
-    **dict.fromkeys(("wanted", "name", "user", "workdir", "fingerprint", "tunnel"), str),
-    "sshd": int,
-    "address": {**dict.fromkeys(("scheme", "host", "tunnel", "note"), str), "port": (int, type(None))},
-    "took": {"sshd": float, "tunnel": float},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +73,7 @@ class Runtime:
 
     def now(self) -> dict[str, Any] | None:
         """What runs here now, None once it was shut down."""
-        record = _running(self.state)
-        return record if record and fits(record, _SHAPE) else None
+        return present(self.state)
 
     @property
     def name(self) -> str:
@@ -224,7 +213,7 @@ def want(
 def require_linux(platform: str = sys.platform) -> None:
     """Raise Refused on a machine that can be no runtime."""
     if platform != "linux":
-        raise _no_runtime()
+        raise no_runtime()
 
 
 def start(wanted: Wanted, restart: bool = False) -> Runtime:
@@ -232,12 +221,12 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
     for folder in (wanted.state, wanted.workdir):
         _make(folder)
     _make_private(wanted.state)
-    with _alone(wanted.state) as lock:
-        record = _running(wanted.state)
-        if record and fits(record, _SHAPE) and record["wanted"] == wanted.digest() and not restart:
+    with alone(wanted.state) as lock:
+        record = present(wanted.state)
+        if record and record["wanted"] == wanted.digest() and not restart:
             trouble = record.get("trouble")
             return Runtime(wanted.state, record, fresh=False, said=(trouble,) if trouble else ())
-        said = ("replacing what an earlier launch started",) if _end(wanted.state) else ()
+        said = ("replacing what an earlier launch started",) if end(wanted.state) else ()
         return _supervised(wanted, said, lock)
 
 
@@ -245,8 +234,8 @@ def shutdown(state: Path) -> bool:
     """Stop what `launch` started under `state`, and nothing else; whether there was anything."""
     if not state.is_dir():
         return False
-    with _alone(state):
-        return _end(state)
+    with alone(state):
+        return end(state)
 
 
 def _supervised(wanted: Wanted, said: tuple[str, ...], lock: int) -> Runtime:
@@ -329,85 +318,6 @@ def _spawn(orders: Orders) -> dict[str, Any]:
     if error:
         raise kind_of(error["code"])(error["message"], error["hint"])
     raise ColabRemoteError("the supervisor ended before it said anything", f"`{state / LOG}` may say why")
-
-
-def _recorded(state: Path) -> dict[str, Any]:
-    """What a supervisor has recorded under `state`; empty for nothing, or nothing that can be read.
-
-    Raises Refused where a newer version did.
-    """
-    try:
-        return read_json(state / RECORD)
-    except NewerFormat as error:
-        raise Refused(str(error), _NEWER) from None
-    except (OSError, ValueError):
-        return {}
-
-
-def _running(state: Path) -> dict[str, Any] | None:
-    """The record of the supervisor that runs under `state`, None for none, known by pid and start time.
-
-    It may be another version's, or damaged.
-    """
-    record = _recorded(state)
-    return record if alive(record.get("pid"), record.get("start"), record.get("boot")) else None
-
-
-def _end(state: Path) -> bool:
-    """End what an earlier launch started under `state`; whether there was anything."""
-    import psutil
-
-    from colab_remote.runtime.ending import end_tree
-
-    record = _running(state)
-    if record is None:
-        return _end_left(state)
-    try:
-        supervisor = psutil.Process(record["pid"])
-        supervisor.terminate()
-        supervisor.wait(_ENDING)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        end_tree(record["pid"])
-    return True
-
-
-def _end_left(state: Path) -> bool:
-    """End what a supervisor that was killed has left behind; whether there was anything."""
-    from colab_remote.runtime.ending import end_tree
-
-    record = _recorded(state)
-    try:
-        left = [pid for pid, start in record["children"] if alive(pid, start, record["boot"])]
-    except (KeyError, ValueError, TypeError):
-        return False
-    for pid in left:
-        end_tree(pid)
-    (state / RECORD).unlink(missing_ok=True)
-    return bool(left)
-
-
-def _no_runtime() -> Refused:
-    return Refused("a runtime is a Linux machine", "run this in Colab, or on a server")
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[int]:
-    """One launch or shutdown at a time, by a lock's descriptor: the second waits, and finds what the first left."""
-    if sys.platform != "linux":
-        raise _no_runtime()
-    import fcntl
-
-    try:
-        with open(os.open(state / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield lock.fileno()
-    except OSError as error:
-        raise ColabRemoteError(
-            f"the state folder cannot be used: {error}",
-            f"remove what is in the way, or move `{state}` away, and launch again",
-        ) from None
 
 
 def _folder(name: str) -> Path:
