@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from dataclasses import asdict
 from colab_remote.both.jobrecord import GRACE
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, visible
+from colab_remote.cli.panel import watched
 from colab_remote.cli.tables import amount
 from colab_remote.errors import ContactLost
 from colab_remote.laptop.contact import Contact
@@ -24,20 +23,6 @@ from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
 from colab_remote.laptop.training import mirrored
-
-
-class Show:
-    """Shows a log as it arrives: the job's own bytes, or with --json a line for each piece."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-
-    def __call__(self, piece: bytes) -> None:
-        if output().json:
-            output().report({"log": self._decoder.decode(piece)}, ())
-            return
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
 
 
 def began(job: Job, stops: bool) -> None:
@@ -110,12 +95,13 @@ def see_through(made: Contact, project: Project, job: Job) -> int:
         arrivals.append(arrival)
         if shown.json:
             shown.report({"home": asdict(arrival)}, ())
-        if arrival.checkpoint or arrival.kept:
+        if arrival.kept or (arrival.checkpoint and not panel.live):
             shown.say(visible(arrival_line(arrival)))
+        panel.arrived(arrival)
 
     try:
-        with mirrored(made, project, job, rest, tell, shown.say) as mirror:
-            job = follow(made, None, job, Show())
+        with watched(project.root) as panel, mirrored(made, project, job, rest, tell, shown.say) as mirror:
+            job = follow(made, None, job, panel.log)
             mirror.result()
         if job.state == "lost":
             return ended(job)

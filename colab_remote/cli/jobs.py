@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from colab_remote.both.jobrecord import GRACE, asked_at
-from colab_remote.cli.following import Show, ended, interruptible
+from colab_remote.cli.following import ended, interruptible
 from colab_remote.cli.output import output, reports
+from colab_remote.cli.show import Show
 from colab_remote.cli.tables import columns, duration, when
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.contact import contact

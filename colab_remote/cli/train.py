@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from colab_remote.cli.following import Show, arrival_line, began, detached, ended, interruptible, see_through
+from colab_remote.cli.following import arrival_line, began, detached, ended, interruptible, see_through
 from colab_remote.cli.legs import Leg, job_to_follow, once_back
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, reports, visible
+from colab_remote.cli.show import Show
 from colab_remote.cli.starting import Wish, starts_a_job
 from colab_remote.cli.syncing import bring_up_to_date
 from colab_remote.cli.trailing import Trailing

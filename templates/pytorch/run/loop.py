@@ -75,7 +75,7 @@ class Loop:
         if not math.isfinite(means["loss"]):
             raise Diverged(f"the loss of epoch {training.epoch} is {means['loss']}: a smaller learning rate may help")
         validated = evaluate(training, training.parts.split.validation, "val_")
-        record: dict[str, Any] = {"epoch": training.epoch, "step": training.step, "epochs": limits.epochs}
+        record: dict[str, Any] = {**self._position(), "epochs": limits.epochs}
         record |= means | validated | {"lr": training.parts.optimizer.param_groups[0]["lr"]}
         best = self._judge(record)
         _step_scheduler(training, record)
@@ -116,7 +116,7 @@ class Loop:
     def _within_epoch(self) -> None:
         training, limits = self.training, self.training.config.trainer
         if limits.log_steps and training.step % limits.log_steps == 0:
-            self.journal.add({"epoch": training.epoch, "step": training.step, **training.meter.means()})
+            self.journal.add({**self._position(), **training.meter.means()})
         signal_number = self._signal()
         if signal_number or (limits.save_steps and training.step % limits.save_steps == 0) or self._waited():
             self._save(best=False)
@@ -126,6 +126,13 @@ class Loop:
         """Whether the last checkpoint is too long ago, by any process's clock: all must save together."""
         minutes = self.training.config.trainer.save_minutes
         return bool(minutes and highest(time.monotonic() - self._saved >= 60 * minutes))
+
+    def _position(self) -> dict[str, int]:
+        """Epoch, and the steps and images since the run's beginning."""
+        training, parts = self.training, self.training.parts
+        count = len(parts.split.train)
+        images = (training.epoch - 1) * count + min(training.batches * parts.batch_size, count)
+        return {"epoch": training.epoch, "step": training.step, "images": images}
 
     def _judge(self, record: dict[str, Any]) -> bool:
         try:

@@ -1,0 +1,128 @@
+"""A training of the template under which the runtime, the laptop's process, or both die at random moments."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from sides import Laptop, Runtime, started_sshd
+from vm import lose
+from weights import newest, same_end
+
+Victim = Literal["runtime", "laptop", "both"]
+PATIENCE = 240.0  # seconds for a whole training, on a busy machine
+# Long enough to die in, with a checkpoint every few steps.
+NAME = "digits"  # the same for all, because a checkpoint knows it
+SETTINGS = ("trainer.epochs=5", "trainer.save_steps=8", "arch.args.width=4", "trainer.plots=false")
+# This Python, which has torch, whatever the shell over there makes of PATH.
+TRAIN = " ".join([f"{sys.executable} train.py -d cpu", *(f"--set {setting}" for setting in SETTINGS)])
+PROJECT = f"""
+[project]
+train  = "{TRAIN}"
+resume = "{sys.executable} train.py -d cpu -r {{checkpoint}}"
+"""
+
+
+class Storm:
+    """Trainings of one new project from one laptop, each on a runtime of its own; `folder` holds all of it."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.random = folder, random.Random(seed)
+        home = folder / "home"
+        home.mkdir(parents=True)
+        # One thread: with several, a busy machine may divide sums in another way.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        self.laptop = Laptop(home, {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(folder)})
+        self.kills, self.runtimes, self.repeated = 0, 0, 0.0
+        self.seconds = 0.0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Storm:
+        self.whole = self._new_project("whole")
+        began = time.monotonic()
+        subprocess.run(TRAIN.split(), cwd=self.whole, env=_alone(), check=True, stdout=subprocess.DEVNULL)
+        self.seconds = time.monotonic() - began
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.runtimes:
+            lose(self._place())
+        self.laptop.end_lines()
+        self._stack.close()
+
+    def training(self, number: int, victim: Victim, kills: int) -> None:
+        """One training that `kills` deaths of `victim` fall into; it must end as the undisturbed one did."""
+        project = self._new_project(f"cut-{number}")
+        self._new_runtime()
+        process = self._train(project)
+        for _ in range(kills):
+            time.sleep(self.random.uniform(0.3, 1.0) * self.seconds)
+            if process.poll() is not None:
+                break
+            self.kills += 1
+            process = self._kill(project, process, victim)
+        said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+        assert same_end(self.whole / "saved", project / "saved"), f"training {number} ended otherwise: {said}"
+
+    def _kill(self, project: Path, process: subprocess.Popen[str], victim: Victim) -> subprocess.Popen[str]:
+        if victim != "runtime":
+            for pid in [process.pid, *self.laptop.lines()]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+        if victim != "laptop":
+            self._note_what_is_lost(project)
+            lose(self._place())
+            self._new_runtime()
+        return process if victim == "runtime" else self._train(project, "--resume")
+
+    def _note_what_is_lost(self, project: Path) -> None:
+        """How long before its end the runtime wrote the first checkpoint that has not come home."""
+        at_home = newest(project / "saved")
+        step = _step(at_home) if at_home else 0
+        there = (self._place() / "content" / NAME / "saved").glob("*/*/step-*.pt")
+        with suppress(OSError):
+            lost = [path.stat().st_mtime for path in there if _step(path) > step]
+            self.repeated = max([self.repeated, *(time.time() - written for written in lost)])
+
+    def _train(self, project: Path, *more: str) -> subprocess.Popen[str]:
+        resumes = more if (project / "saved").exists() else ()
+        return self.laptop.started("train", "--keep-going", *resumes, cwd=project)
+
+    def _new_project(self, name: str) -> Path:
+        project = self.laptop.home / name
+        done = self.laptop("new", str(project), "--name", NAME)
+        assert done.returncode == 0, done.stderr
+        (project / "colab-remote.toml").write_text(PROJECT)
+        return project
+
+    def _new_runtime(self) -> Runtime:
+        self.runtimes += 1
+        runtime = self._stack.enter_context(started_sshd(self._place()))
+        runtime.admit(self.laptop.public_line())
+        done = self.laptop("connect", runtime.ticket, "--replace", "--open", "none")
+        assert done.returncode == 0, done.stderr
+        return runtime
+
+    def _place(self) -> Path:
+        return self.folder / f"runtime-{self.runtimes}"
+
+
+def _alone() -> dict[str, str]:
+    """An environment in which only the project's own modules can be imported beside what is installed."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
