@@ -19,15 +19,17 @@ from weights import newest, same_end
 
 Victim = Literal["runtime", "laptop", "both"]
 PATIENCE = 240.0  # seconds for a whole training, on a busy machine
-# Long enough to die in, with a checkpoint every few steps.
 NAME = "digits"  # the same for all, because a checkpoint knows it
+# Long enough to die in, with a checkpoint every few steps.
 SETTINGS = ("trainer.epochs=5", "trainer.save_steps=8", "arch.args.width=4", "trainer.plots=false")
-# This Python, which has torch, whatever the shell over there makes of PATH.
-TRAIN = " ".join([f"{sys.executable} train.py -d cpu", *(f"--set {setting}" for setting in SETTINGS)])
+# This Python, which has torch, whatever the shell over there makes of PATH. One thread: several may divide sums in
+# another way, and wait for each other on a busy machine.
+PYTHON = f"env OMP_NUM_THREADS=1 {sys.executable}"
+TRAIN = " ".join([f"{PYTHON} train.py -d cpu", *(f"--set {setting}" for setting in SETTINGS)])
 PROJECT = f"""
 [project]
 train  = "{TRAIN}"
-resume = "{sys.executable} train.py -d cpu -r {{checkpoint}}"
+resume = "{PYTHON} train.py -d cpu -r {{checkpoint}}"
 """
 
 
@@ -38,8 +40,6 @@ class Storm:
         self.folder, self.random = folder, random.Random(seed)
         home = folder / "home"
         home.mkdir(parents=True)
-        # One thread: with several, a busy machine may divide sums in another way.
-        os.environ["OMP_NUM_THREADS"] = "1"
         self.laptop = Laptop(home, {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(folder)})
         self.kills, self.runtimes, self.repeated = 0, 0, 0.0
         self.seconds = 0.0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from colab_remote.agent import files, jobs, machine, outputs, setup
+from colab_remote.agent import files, jobs, leftover, machine, outputs, setup, vault
 from colab_remote.agent.serve import Method, Wire, serve
 from colab_remote.both.protocol import GREETING
 
-METHODS: dict[str, Method] = {**files.METHODS, **jobs.METHODS, **machine.METHODS, **outputs.METHODS, **setup.METHODS}
+_PARTS = (files, jobs, leftover, machine, outputs, setup, vault)
+METHODS: dict[str, Method] = {name: method for part in _PARTS for name, method in part.METHODS.items()}
 
 
 def main() -> None:

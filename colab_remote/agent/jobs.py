@@ -28,6 +28,7 @@ _SHAPES = {
     "job.json": {"id": str, "name": str, "asked": _NUMBER},
     "run.json": {"pid": int, "start": int, "runner": int, "runner_start": int, "boot": str, "started": _NUMBER},
     "exit.json": {"ended": _NUMBER},
+    "vault.json": {"said": str},
 }
 _UNKNOWN = {"state": "lost"}  # its record went with its VM
 _OF_SHELLS = ("BASH_ENV", "PROMPT_COMMAND")  # how `launch` gives login shells their PATH
@@ -202,7 +203,8 @@ def _facts(folder: Path) -> dict[str, Any]:
     ended = _record(folder / "exit.json")
     # Seconds by this machine's clock alone, which may be wrong.
     seconds = ended.get("ended", time.time()) - ran.get("started", job.get("asked", 0))
-    found = {"state": state(ran, ended, lives), "seconds": seconds, "log_bytes": _size(folder / "log")}
+    vault = _record(folder / "vault.json").get("said", "")
+    found = {"vault": vault, "state": state(ran, ended, lives), "seconds": seconds, "log_bytes": _size(folder / "log")}
     return {**job, "pid": ran.get("pid"), "started": ran.get("started"), **ended, **found}
 
 

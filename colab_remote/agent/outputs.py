@@ -24,7 +24,7 @@ from colab_remote.both.whole import TEMPORARY, WholeFile
 STILL = 2.0  # seconds without a change after which a file of no known format counts as whole
 _LOOK = 0.25  # seconds between two looks while a listing is waited for, at least
 _SHARE = 20  # how many times longer than a look the pause after it is: training comes first
-_SETTLE = 10.0  # seconds that what a job left half-written gets after its end
+SETTLE = 10.0  # seconds that what a job left half-written gets after its end
 _GROWING = (".jsonl", ".csv", ".tsv", ".log", ".txt")  # each line of these is whole by itself
 _EVENTS = "events.out.tfevents."  # TensorBoard's, read up to the last whole record
 _NEVER = (".git", ".colab-remote", "__pycache__")
@@ -64,6 +64,14 @@ class Watcher:
             if self._units.of(path) not in torn
         ]
         return ready, waiting
+
+    def newest_checkpoint(self) -> tuple[list[dict[str, Any]], bool]:
+        """The files of the newest whole checkpoint, each with its `unit`, and whether anything is half-written yet."""
+        ready, waiting = self.look([])
+        found = [{**entry, "unit": self._units.of(entry["path"])} for entry in ready if entry["checkpoint"]]
+        # One that is also called the best one is the same file under a name that will be another's.
+        last = max(found, key=lambda entry: (entry["mtime_ns"], "best" not in entry["path"]), default=None)
+        return [entry for entry in found if last and entry["unit"] == last["unit"]], bool(waiting)
 
     def _facts(self, path: str, seen: Seen, starts: list[tuple[float, str]]) -> dict[str, Any]:
         before = bisect(starts, (seen.mtime_ns / 1e9, "~"))
@@ -132,7 +140,7 @@ def listing(call: Call) -> dict[str, Any]:
         began = time.monotonic()
         ready, waiting = watcher.look(starts)
         pause = max(_LOOK, _SHARE * (time.monotonic() - began))
-        settled = settled or (time.monotonic() + _SETTLE if ended else None)
+        settled = settled or (time.monotonic() + SETTLE if ended else None)
         over = ended and (not waiting or time.monotonic() >= (settled or 0))
         data = json.dumps(ready).encode()
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -148,7 +156,7 @@ def send(call: Call) -> dict[str, Any]:
     written anew or removed meanwhile, so that they are not one file's.
     """
     asked = call.arguments
-    path = _inside(_project(asked["folder"]), asked["path"])
+    path = inside(_project(asked["folder"]), asked["path"])
     try:
         opened = path.open("rb")
     except FileNotFoundError:
@@ -168,7 +176,7 @@ def send(call: Call) -> dict[str, Any]:
 
 def put(call: Call) -> dict[str, Any]:
     """Take a file of a checkpoint into the project, for a job to resume from; it appears whole. Its inode."""
-    path = _inside(_project(call.arguments["folder"]), call.arguments["path"])
+    path = inside(_project(call.arguments["folder"]), call.arguments["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
     with WholeFile(path, 0o644, call.arguments["mtime_ns"]) as file:
         for piece in call.body():
@@ -178,7 +186,7 @@ def put(call: Call) -> dict[str, Any]:
 
 def has(call: Call) -> dict[str, Any]:
     """Whether `path` in the project has these bytes: its digest, empty where there is none."""
-    path = _inside(_project(call.arguments["folder"]), call.arguments["path"])
+    path = inside(_project(call.arguments["folder"]), call.arguments["path"])
     digest = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:
@@ -244,7 +252,7 @@ def _project(folder: str) -> Path:
     return Path(os.path.realpath(folder))
 
 
-def _inside(project: Path, path: str) -> Path:
+def inside(project: Path, path: str) -> Path:
     """`path` in the project. Raises Refusal for one that leads out of it, also through a link."""
     place = Path(os.path.realpath(project / path))
     if project not in place.parents:

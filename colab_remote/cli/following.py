@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from colab_remote.laptop.jobs import follow, stop
 from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
-from colab_remote.laptop.training import mirrored
+from colab_remote.laptop.training import left_there, mirrored
 
 
 def began(job: Job, stops: bool) -> None:
@@ -66,11 +67,11 @@ def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
         if stops:
             _stopped(job)
         else:
-            _left(job)
+            _goes_on(job)
         raise
 
 
-def _left(job: Job) -> None:
+def _goes_on(job: Job) -> None:
     output().say(
         visible(
             f"\n`{job.name}` goes on, on `{job.host}`\n\n"
@@ -108,7 +109,13 @@ def see_through(made: Contact, project: Project, job: Job) -> int:
     except ContactLost:
         shown.say(visible(_last_at_home(project)))
         raise
-    lines = [_summary(project, arrivals), *waiting_lines(rest, made.host), month_line(made.host, project.budget)]
+    lines = [
+        _summary(project, arrivals),
+        *([f"vault    {job.vault}"] if job.vault else ()),
+        *_left(project, left_there(made.open_agent(), project, job)),
+        *waiting_lines(rest, made.host),
+        month_line(made.host, project.budget),
+    ]
     shown.say(visible("\n".join(lines)))
     return ended(job)
 
@@ -123,6 +130,17 @@ def checkpoint_line(checkpoint: Checkpoint) -> str:
     """A checkpoint's path, and when it was at home, or written where it did not come from a runtime."""
     clock = time.strftime("%H:%M:%S", time.localtime(checkpoint.arrived or checkpoint.written))
     return f"{checkpoint.path} ({clock})"
+
+
+def _left(project: Project, rows: Sequence[tuple[str, int, int]]) -> list[str]:
+    """Name what stays on the runtime, and the line that would bring it home."""
+    if not rows:
+        return []
+    lines = [
+        f"left     {name}  {amount(size)}{f' in {files} files' if files > 1 else ''}" for name, files, size in rows
+    ]
+    wanted = json.dumps([*project.outputs, *(name for name, _, _ in rows)], ensure_ascii=False)
+    return [*lines, f"hint: no rule brings that home: `outputs = {wanted}` under [project] in colab-remote.toml does"]
 
 
 def _last_at_home(project: Project) -> str:

@@ -23,6 +23,7 @@ from colab_remote.laptop.training import (
     leg_after,
     send_checkpoint,
     set_up,
+    to_vault,
     train_command,
     under_way,
     work_folder,
@@ -82,7 +83,7 @@ def _started(made: Contact, conversation: Conversation, leg: Leg) -> Job:
         kind="train",
         project=project.id,
         environment=leg.wish.environment,
-        about={"pin": pin_of(project.root, report.tree), **leg_after(checkpoint)},
+        about={"pin": pin_of(project.root, report.tree), **leg_after(checkpoint), **to_vault(project)},
     )
     return start(made, conversation, order, project.root)
 

@@ -66,17 +66,46 @@ def send_checkpoint(conversation: Conversation, project: Project, host: Host) ->
     for _ in bring_home(conversation, project, folder):
         pass  # what a job left there while nobody followed it is newer than what is here
     home = Home(project)
-    found = home.checkpoints()
-    if not found:
+    kept = _in_vault(conversation, project, folder)
+    found = max([*home.checkpoints(), *kept], key=lambda checkpoint: checkpoint.rank, default=None)
+    if found is None:
         raise Refused(f"`{project.name}` has no whole checkpoint at home", "train without --resume")
-    for path in found[-1].files:
+    if found in kept:
+        conversation.ask("vault_take", folder=folder, vault=project.vault, project=project.id)
+        return found
+    for path in found.files:
         place = project.root / path
         if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place):
             with place.open("rb") as file:
                 pieces = iter(lambda: file.read(1 << 18), b"")
                 asked = {"folder": folder, "path": path, "mtime_ns": place.stat().st_mtime_ns}
                 home.sent(path, int(conversation.ask("output_put", pieces, **asked).result["inode"]))
-    return found[-1]
+    return found
+
+
+def _in_vault(conversation: Conversation, project: Project, folder: str) -> list[Checkpoint]:
+    """The checkpoint in the project's vault, where that folder is there and has one."""
+    if not project.vault:
+        return []
+    note = conversation.ask("vault_note", folder=folder, vault=project.vault, project=project.id).result
+    if not note.get("files"):
+        return []
+    return [Checkpoint(str(note["path"]), tuple(note["files"]), str(note["job"]), float(note["written"]), 0.0)]
+
+
+def left_there(conversation: Conversation, project: Project, job: Job) -> list[tuple[str, int, int]]:
+    """What of a job comes home by no rule, the largest first: a top entry of the project, its files, their bytes."""
+    outputs = [*project.outputs, *project.checkpoints]
+    rows = conversation.ask("output_left", folder=job.folder, job=job.id, outputs=outputs).result["left"]
+    return [(str(name), int(files), int(size)) for name, files, size in rows]
+
+
+def to_vault(project: Project) -> dict[str, Any]:
+    """What a job's runner has to know to keep the newest checkpoint in the project's vault."""
+    if not project.vault:
+        return {}
+    patterns = {"outputs": project.outputs, "checkpoints": project.checkpoints}
+    return {"to_vault": {"folder": project.vault, **patterns}}
 
 
 def under_way(conversation: Conversation, project: Project, host: Host, before: Job | None) -> Job | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -151,6 +152,19 @@ def test_a_lost_host_is_waited_for_and_training_goes_on_by_itself(host: Host, pr
         assert said.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
 
 
+def test_what_comes_home_by_no_rule_is_named_with_the_line_that_would_bring_it(host: Host, project: Path) -> None:
+    training = 'mkdir -p "my runs" __pycache__; echo a > "my runs/log"; echo bcd > result; touch __pycache__/x'
+    (project / "colab-remote.toml").write_text(f"[project]\ntrain = '''{training}'''\n")
+    (project / ".gitignore").write_text("my runs/\n")
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("left")] == [
+        "left     result  4 B in 1 file",
+        "left     my runs/  2 B in 1 file",
+    ]
+    assert '`outputs = ["saved/", "result", "my runs/"]` under [project] in colab-remote.toml' in done.stderr
+
+
 def test_training_anew_where_checkpoints_lie_says_so(host: Host, project: Path) -> None:
     assert "begins anew" not in host.laptop("train", cwd=project).stderr
     assert "begins anew though `saved/run/step-3.pt` lies here: `--resume`" in host.laptop("train", cwd=project).stderr
@@ -179,6 +193,25 @@ def test_a_checkpoint_that_is_a_folder_comes_and_goes_as_one(host: Host, project
         connect(host.laptop, other)
         done = host.laptop("train", "--resume", cwd=project)
         assert done.stdout == "resumed from saved/checkpoint-4: state.json weights.bin\n", done.stderr
+
+
+def test_the_newest_checkpoint_lies_in_the_vault_and_resume_finds_it_there(host: Host, project: Path) -> None:
+    vault = host.laptop.home / "drive"
+    vault.mkdir()
+    settings = project / "colab-remote.toml"
+    settings.write_text(settings.read_text() + f'vault = "{vault}"\n')
+    (project / "wait-2").touch()
+    identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
+    kept = vault / "saved/run/step-2.pt"
+    until(kept.exists)
+    assert host.laptop("stop", "--grace", "0", identity).returncode == 0
+    there = host.runtime.workdir / project.name
+    shutil.rmtree(there / "saved")  # and nothing of it ever came home
+    (project / "wait-2").unlink()
+    done = host.laptop("train", "--resume", cwd=project)
+    assert "resume   saved/run/step-2.pt" in done.stderr, done.stderr
+    assert done.stdout.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
+    until(lambda: [path.name for path in vault.rglob("*.pt")] == ["step-3.pt"])
 
 
 def connect(laptop: Laptop, runtime: Runtime) -> None:

@@ -1,0 +1,48 @@
+"""What a job made that is no output, so that nothing brings it home."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from colab_remote.agent.jobs import job_starts
+from colab_remote.agent.serve import Call, Method
+from colab_remote.both.ignore import NEVER, SUSPECTS
+from colab_remote.both.whole import TEMPORARY
+
+_MOST = 20  # entries that are told
+
+
+def leftover(call: Call) -> dict[str, Any]:
+    """The project's top entries in which files were written since `job` began that are no outputs: files and bytes."""
+    asked = call.arguments
+    began = {identity: started for started, identity in job_starts(asked["folder"])}.get(asked["job"])
+    if began is None:
+        return {"left": []}
+    found: dict[str, list[int]] = defaultdict(list)
+    for path, facts in _files(Path(asked["folder"]), GitIgnoreSpec.from_lines([*SUSPECTS, *asked["outputs"]])):
+        if facts.st_mtime >= began:
+            found[path.split("/")[0] + ("/" if "/" in path else "")].append(facts.st_size)
+    rows = sorted(((name, len(sizes), sum(sizes)) for name, sizes in found.items()), key=lambda row: -row[2])
+    return {"left": rows[:_MOST]}
+
+
+def _files(root: Path, without: GitIgnoreSpec) -> Iterator[tuple[str, os.stat_result]]:
+    for base, folders, names in os.walk(root):
+        prefix = os.path.relpath(base, root) + "/" if base != str(root) else ""
+        folders[:] = [name for name in folders if name not in NEVER and not without.match_file(f"{prefix}{name}/")]
+        for name in names:
+            path = f"{prefix}{name}"
+            if not name.startswith(TEMPORARY) and not without.match_file(path):
+                try:
+                    yield path, os.lstat(os.path.join(base, name))
+                except FileNotFoundError:
+                    continue
+
+
+METHODS: dict[str, Method] = {"output_left": leftover}
