@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 _PATIENCE = 10  # seconds for a driver or an interpreter to answer
-_GPU_FIELDS = "name,memory.total,memory.used,utilization.gpu"
+_GPU_FIELDS = "name,memory.total,memory.used,utilization.gpu,temperature.gpu"
 
 
 def gpus() -> list[dict[str, Any]]:
-    """Name, bytes in all and in use, and load (0 to 1) of each NVIDIA GPU; none where no driver answers."""
+    """Name, bytes in all and in use, load (0 to 1) and degrees of each NVIDIA GPU; none where no driver answers."""
     query = ["nvidia-smi", f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"]
     return [gpu for gpu in map(_gpu, run(query).splitlines()) if gpu]
 
@@ -53,4 +53,5 @@ def _gpu(line: str) -> dict[str, Any] | None:
         name, total, used, load = fields[0], int(fields[1]), int(fields[2]), float(fields[3])
     except (IndexError, ValueError):
         return None  # a GPU in an odd state says `[N/A]` or a sentence
-    return {"name": name, "total": total << 20, "used": used << 20, "load": load / 100}
+    degrees = float(fields[4]) if fields[4:] and fields[4].isdigit() else None  # some cannot tell
+    return {"name": name, "total": total << 20, "used": used << 20, "load": load / 100, "degrees": degrees}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from colab_remote.cli.output import output, reports, visible
-from colab_remote.cli.tables import amount, columns, duration, when
+from colab_remote.cli.tables import away, columns, duration, when
 from colab_remote.cli.trailing import Trailing
 from colab_remote.errors import Conflicts, Refused
 from colab_remote.laptop.hosts import Host, all_hosts, choose_host, tunnel
@@ -22,7 +21,6 @@ from colab_remote.ticket import parse_ticket
 
 if TYPE_CHECKING:
     from colab_remote.laptop.line.state import LineState
-    from colab_remote.laptop.machine import Usage
     from colab_remote.laptop.project import Project
     from colab_remote.laptop.survey import Sight
 
@@ -51,7 +49,7 @@ def connect(ticket: str, name: str, key: Path | None, replace: bool, proxy: str 
     named = _proxy(proxy)
     host, machine = connect_host(parse_ticket(ticket), name, key or own_key(), replace, output().timeout, named)
     versions = [f"Python {_short(machine.python)}", f"torch {_short(machine.torch)}" if machine.torch else "no torch"]
-    facts = " · ".join([machine.kind, *versions, "host key as on the ticket", _away(machine.away)])
+    facts = " · ".join([machine.kind, *versions, "host key as on the ticket", away(machine.away)])
     lines = [
         f"{host.name}  {facts}",
         f"ssh {host.name}            works from here, and from scp, rsync, VS Code",
@@ -76,38 +74,6 @@ def list() -> None:
     sights = survey(hosts, output().timeout) if hosts else ()
     rows = [("HOST", "STATE", "WHAT", "TUNNEL", "LINE", "LAST CONTACT")] if sights else []
     output().report({"hosts": [_sight(sight) for sight in sights]}, columns([*rows, *map(_row, sights)]))
-
-
-@click.command()
-@click.argument("host", required=False)
-@reports
-def status(host: str | None) -> None:
-    """GPU, memory, disk, uptime and jobs of one host."""
-    from colab_remote.cli.metering import month
-    from colab_remote.laptop.line.state import ask_line
-    from colab_remote.laptop.machine import ask_machine
-    from colab_remote.laptop.meter import metered
-
-    chosen = choose_host(host)
-    with reach(chosen, output().timeout, output().say) as connection:
-        machine = ask_machine(connection.open_agent(), chosen.ticket.workdir)
-    line, traffic = ask_line(chosen.name), metered(chosen.name)
-    gpus = [("gpu", f"{gpu.name} · {gpu.load:.0%} · {_used(gpu.memory)}") for gpu in machine.gpus]
-    rows = [
-        ("host", f"{chosen.name} · {tunnel(chosen.ticket)} · {_away(machine.away)}"),
-        *(gpus or [("gpu", "none")]),
-        ("cpu", f"{machine.cpus} cores · load {machine.load:.1f}"),
-        ("memory", _used(machine.memory)),
-        ("disk", f"{_used(machine.disk)} · {chosen.ticket.workdir}"),
-        ("uptime", duration(machine.uptime)),
-        ("jobs", f"{machine.jobs} running"),
-        ("python", f"{machine.python} · torch {machine.torch or 'not installed'}"),
-        ("line", _line(line) if line else "none: each command connects by itself"),
-        *([("", f"its log is {line.log}")] if line else []),
-        ("month", f"{amount(traffic.up)} up, {amount(traffic.down)} down · {month(chosen)}"),
-    ]
-    facts = {"line": asdict(line) if line else None, "month": asdict(traffic)}
-    output().report({"host": chosen.name, "machine": asdict(machine), **facts}, columns(rows))
 
 
 @click.command(cls=Trailing)
@@ -240,36 +206,8 @@ def _sight(sight: Sight) -> dict[str, Any]:
     }
 
 
-def _line(line: LineState) -> str:
-    """Since when, how far, how much, for whom."""
-    users = [_command(pid) for pid in line.users if pid != os.getpid()]
-    traffic = f"{amount(line.up)} up, {amount(line.down)} down"
-    return f"since {when(line.since)} · {_round_trip(line)} · {traffic} · used by {', '.join(users) or 'nobody else'}"
-
-
 def _round_trip(line: LineState) -> str:
-    return "no contact" if line.round_trip is None else _away(line.round_trip)
-
-
-def _command(pid: int) -> str:
-    """What a process of ours is doing: its command, which its arguments name."""
-    import psutil
-
-    from colab_remote.cli import COMMANDS
-
-    try:
-        words = psutil.Process(pid).cmdline()
-    except psutil.Error:
-        words = []
-    return f"{next((word for word in words if word in COMMANDS), 'process')} ({pid})"
-
-
-def _used(usage: Usage) -> str:
-    return f"{amount(usage.used)} of {amount(usage.total)}"
-
-
-def _away(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms away"
+    return "no contact" if line.round_trip is None else away(line.round_trip)
 
 
 def _short(version: str) -> str:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import click
 
 from colab_remote.both.jobrecord import GRACE, asked_at
-from colab_remote.cli.following import ended, interruptible
+from colab_remote.cli.following import ended, interruptible, see_through
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.show import Show
 from colab_remote.cli.tables import columns, duration, when
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.contact import contact
-from colab_remote.laptop.history import Job, all_known, choose, home_of
+from colab_remote.laptop.history import Job, all_known, choose, home_of, root_of
+from colab_remote.laptop.home import Home
 from colab_remote.laptop.hosts import all_hosts, host_names, load_host
 from colab_remote.laptop.jobs import catch_up, follow, listed
 from colab_remote.laptop.jobs import stop as stop_job
 from colab_remote.laptop.logcopy import read_log, tail
-from colab_remote.laptop.project import find_project
+from colab_remote.laptop.project import find_project, load_project
 from colab_remote.laptop.reach import reach
 
 
@@ -41,7 +44,7 @@ def jobs(host_name: str | None) -> None:
     latest = {job.run: job.id for job in found}
     # A run's legs stand together, the run whose last leg is the newest first.
     shown = sorted(found, key=lambda job: (latest[job.run], job.id), reverse=True)
-    rows = [("JOB", "HOST", "STATE", "STARTED", "TOOK", "COMMAND"), *(_row(job, names) for job in shown)]
+    rows = [("JOB", "HOST", "STATE", "STARTED", "TOOK", "AT HOME", "COMMAND"), *(_row(job, names) for job in shown)]
     output().report({"jobs": [asdict(job) for job in found]}, columns(rows) if found else ())
 
 
@@ -66,6 +69,9 @@ def logs(job: str | None, on: bool, lines: int | None) -> int:
         return 0
     if not chosen.over:
         with contact(load_host(chosen.host), output().timeout, output().say) as made, interruptible(chosen):
+            root = root_of(chosen) if chosen.kind == "train" else None
+            if root:  # what the training made comes home too, as `train` itself would have seen to
+                return see_through(made, load_project(root), chosen)
             chosen = follow(made, None, chosen, show)
     return ended(chosen)
 
@@ -130,4 +136,17 @@ def _row(job: Job, names: Mapping[str, str]) -> tuple[str, ...]:
     leg = f" (leg {job.leg} of {names.get(job.first, job.first)})" if job.first else ""
     state = f"{job.state} {job.exit_code}" if job.state == "failed" else job.state
     took = duration(job.seconds) if job.seconds >= 60 else f"{job.seconds:.0f} s"
-    return f"{job.name}{leg}", job.host, state, when(asked_at(job.id), time.time()), took, job.command
+    started = when(asked_at(job.id), time.time())
+    return f"{job.name}{leg}", job.host, state, started, took, _at_home(job), job.command
+
+
+def _at_home(job: Job) -> str:
+    """The newest checkpoint of a training that is at home, and when it came."""
+    root = root_of(job) if job.kind == "train" else None
+    newest = _home_at(root).newest_of([job.id]) if root else None
+    return f"{posixpath.basename(newest.path)}, {when(newest.arrived)}" if newest else "-"
+
+
+@cache
+def _home_at(root: Path) -> Home:
+    return Home(load_project(root))

@@ -31,6 +31,11 @@ def amount(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def away(seconds: float) -> str:
+    """A round trip: `84 ms away`."""
+    return f"{seconds * 1000:.0f} ms away"
+
+
 def when(moment: float, now: float | None = None) -> str:
     """A moment (seconds since 1970) in local time, and how long ago: `now`, `12:41`, `03:12 (8 h ago)`."""
     now = time.time() if now is None else now

@@ -18,6 +18,7 @@ from colab_remote.cli.starting import Wish, starts_a_job
 from colab_remote.cli.syncing import bring_up_to_date
 from colab_remote.cli.trailing import Trailing
 from colab_remote.errors import ContactLost, Refused, Unreachable
+from colab_remote.laptop.awake import awake
 from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import Job
 from colab_remote.laptop.hosts import choose_host
@@ -91,7 +92,7 @@ def train(context: click.Context, folder: Path | None, resume: bool, keep_going:
     job: Job | None = None
     while True:
         try:
-            with contact(host, output().timeout, output().say) as made:
+            with awake(), contact(host, output().timeout, output().say) as made:
                 job = job_to_follow(made, leg, job)
                 if wish.detach:
                     return detached(job)

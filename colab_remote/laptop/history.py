@@ -83,6 +83,13 @@ def home_of(job: Job, project: Path | None = None) -> Path:
     return home
 
 
+def root_of(job: Job) -> Path | None:
+    """The folder of the project that a job was started in, None for one outside a project, or gone from here."""
+    home = _home(_index(job.id))
+    inside = home is not None and home.parent.name == "jobs" and home.parent.parent.name == ".colab-remote"
+    return home.parents[2] if home and inside and home.is_dir() else None
+
+
 def remember(job: Job, project: Path | None = None) -> Path:
     """Keep what was heard of a job; its folder at home."""
     home = make_private(home_of(job, project))

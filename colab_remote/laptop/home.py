@@ -132,10 +132,12 @@ class Home:
         whole = [unit for unit in self._by_unit(found).items() if self._whole(*unit)]
         return sorted((self._checkpoint(*unit) for unit in whole), key=_rank)
 
-    def of_job(self, ids: Iterable[str]) -> Checkpoint | None:
-        """The newest checkpoint at home that one of these jobs wrote."""
-        jobs = set(ids)
-        return next((found for found in reversed(self.checkpoints()) if found.job in jobs), None)
+    def newest_of(self, jobs: Iterable[str]) -> Checkpoint | None:
+        """The newest checkpoint that came home from one of these jobs, by the record: no folder is searched."""
+        ids = set(jobs)
+        mine = [path for path, record in self._files.items() if record["checkpoint"] and record["job"] in ids]
+        here = {path: self._files[path]["mtime_ns"] for path in mine if self._untouched(path)}
+        return next((self._checkpoint(*unit) for unit in self._by_unit(here).items()), None)
 
     def _checkpoint(self, unit: str, files: list[str]) -> Checkpoint:
         last = max(files, key=self._written)

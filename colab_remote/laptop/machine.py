@@ -21,11 +21,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU: its memory, and how busy it is (0 to 1)."""
+    """One GPU: its memory, how busy it is (0 to 1), and its temperature in degrees Celsius where it tells."""
 
     name: str
     memory: Usage
     load: float
+    degrees: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def _machine(said: dict[str, Any], jobs: int, away: float) -> Machine:
 
 
 def _gpu(said: dict[str, Any]) -> Gpu:
-    return Gpu(_word(said["name"]), _usage(said), float(said["load"]))
+    degrees = said.get("degrees")
+    return Gpu(_word(said["name"]), _usage(said), float(said["load"]), None if degrees is None else float(degrees))
 
 
 def _usage(said: dict[str, Any]) -> Usage:

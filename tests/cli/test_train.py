@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -105,10 +106,24 @@ def test_checkpoints_that_vanish_on_their_way_are_no_error(host: Host, project: 
 def test_a_laptop_that_was_away_pulls_what_it_missed(host: Host, project: Path) -> None:
     done = host.laptop("train", "--detach", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert host.laptop("logs", "-f", done.stdout.strip(), cwd=project).returncode == 0
+    identity = done.stdout.strip()
+    until(lambda: (host.runtime.state / "jobs" / identity / "exit.json").exists())
+    assert host.laptop("logs", identity, cwd=project).stdout.splitlines()[-1] == "step 3"
     assert not (project / "saved").exists()
     assert host.laptop("pull", cwd=project).returncode == 0
     assert saved(project) == {"step-0.pt", "step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
+
+
+def test_following_the_log_brings_outputs_home_too(host: Host, project: Path) -> None:
+    (project / "wait-1").touch()
+    identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
+    with host.laptop.started("logs", "-f", identity) as following:
+        until(lambda: "step-1.pt" in saved(project))
+        (host.runtime.workdir / project.name / "wait-1").unlink()
+        following.communicate(timeout=PATIENCE)
+    assert following.returncode == 0
+    assert "step-3.pt" in saved(project)
+    assert "step-3.pt, " in host.laptop("jobs").stdout
 
 
 def test_after_the_vm_died_training_resumes_on_another_from_the_newest_checkpoint_at_home(
@@ -159,8 +174,8 @@ def test_what_comes_home_by_no_rule_is_named_with_the_line_that_would_bring_it(h
     done = host.laptop("train", cwd=project)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("left")] == [
-        "left     result  4 B in 1 file",
-        "left     my runs/  2 B in 1 file",
+        "left     result  4 B",
+        "left     my runs/  2 B",
     ]
     assert '`outputs = ["saved/", "result", "my runs/"]` under [project] in colab-remote.toml' in done.stderr
 
@@ -286,3 +301,22 @@ def test_json_is_a_document_a_line(host: Host, project: Path) -> None:
     documents = [json.loads(line) for line in done.stdout.splitlines()]
     assert all(document["schema"] == 1 for document in documents)
     assert documents[-1]["job"]["state"] == "done"
+
+
+def test_status_tells_of_gpu_contact_and_the_newest_checkpoint_at_home(host: Host, project: Path) -> None:
+    assert host.laptop("train", cwd=project).returncode == 0
+    said = json.loads(host.laptop("status", "--json").stdout)
+    assert said["checkpoint"]["path"] == "saved/run/step-3.pt"
+    assert 0 < said["checkpoint"]["arrived"] <= said["contact"]
+    assert re.search(r"^home +saved/run/step-3\.pt \(\d\d:\d\d:\d\d\)$", host.laptop("status").stdout, re.MULTILINE)
+
+
+def test_status_watches_a_host_that_goes_silent(laptop: Laptop, tmp_path: Path) -> None:
+    with started_sshd(tmp_path / "vm") as runtime:
+        connect(laptop, runtime)
+        with laptop.started("--timeout", "2", "status", "--watch", "--json") as watching:
+            assert watching.stdout is not None
+            machines = (json.loads(line)["machine"] for line in watching.stdout)
+            until(lambda: next(machines))
+            lose(tmp_path / "vm")
+            until(lambda: next(machines) is None)
