@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import urllib.request
 from pathlib import Path
@@ -49,7 +50,8 @@ def test_it_runs_there_and_is_forwarded_where_it_is_not(host: Host) -> None:
         assert until(lambda: answer(port)) == "['--logdir', 'saved/']"
         shown.send_signal(signal.SIGINT)
         shown.communicate(timeout=PATIENCE)
-    assert host.laptop("jobs").stdout.split("\n")[1].split()[2] == "stopped"
+    jobs = json.loads(host.laptop("jobs", "--json").stdout)["jobs"]
+    assert [job["state"] for job in jobs if job["folder"].endswith("far board")] == ["stopped"]
 
 
 def answer(port: int) -> str:
