@@ -16,7 +16,7 @@ from colab_remote.cli.following import ended, interruptible, see_through
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.show import Show
 from colab_remote.cli.tables import columns, duration, when
-from colab_remote.errors import ColabRemoteError, Unreachable
+from colab_remote.errors import ColabRemoteError, Refused, Unreachable
 from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import Job, all_known, choose, home_of, root_of
 from colab_remote.laptop.home import Home
@@ -85,6 +85,8 @@ def stop(job: str | None, grace: float) -> None:
 
     JOB is a name, an id or the beginning of one; the latest where it is left out. All its processes end with it.
     """
+    if job is None and not all_known():
+        raise Refused("no job of this laptop is known", "name the one to stop: `colab-remote jobs` lists them")
     chosen = _chosen(job)
     if not chosen.over:
         with reach(load_host(chosen.host), output().timeout, output().say) as reached:

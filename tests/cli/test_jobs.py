@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sides import PATIENCE, Host, until
+from sides import PATIENCE, Host, Laptop, until
 
 from colab_remote.both.jobrecord import make_id
 
@@ -176,3 +176,18 @@ def test_a_host_that_nobody_listens_at_is_unreachable(host: Host) -> None:
     gone = host.runtime.ticket.replace(f":{port}", ":1")
     assert host.laptop("connect", gone, "--name", "gone").returncode == 4
     assert os.listdir(settings) == ["colab.json"]
+
+
+def test_another_laptops_job_is_seen_and_not_stopped_by_accident(host: Host, tmp_path: Path) -> None:
+    home = tmp_path / "other"
+    home.mkdir()
+    other = Laptop(home, {**host.laptop.env, "HOME": str(home), "COLAB_REMOTE_LINE": "0"})
+    host.runtime.admit(other.public_line())
+    assert other("connect", host.runtime.ticket, "--open", "none").returncode == 0
+    identity = job_id(host, "--name", "not yours", "--", "sleep 300")
+    assert "not yours" in other("jobs").stdout
+    done = other("stop")
+    assert done.returncode == 2, done.stdout
+    assert "no job of this laptop is known" in done.stderr
+    assert json.loads(host.laptop("jobs", "--json").stdout)["jobs"][-1]["state"] == "running"
+    assert other("stop", identity, "--grace", "0").returncode == 0

@@ -1,0 +1,123 @@
+"""Outputs on their way home: what was cut off goes on, and nothing of another job is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pair import Pair, new_pair, talking
+
+from colab_remote.errors import Unreachable
+from colab_remote.laptop.conversation import Stream
+from colab_remote.laptop.home import Arrival, Checkpoint, Home, Output
+from colab_remote.laptop.meter import Allowance
+from colab_remote.laptop.outputs import bring_home
+from colab_remote.laptop.project import Project, load_project
+
+LARGE = 3_000_000
+
+
+class CutAfter:
+    """A stream that breaks once more than `budget` bytes have come."""
+
+    def __init__(self, stream: Stream, budget: int) -> None:
+        self.stream, self.left = stream, budget
+
+    def recv(self, count: int) -> bytes:
+        data = self.stream.recv(count)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ConnectionResetError
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def project(pair: Pair) -> Project:
+    pair.sync()
+    (pair.there / "saved").mkdir()
+    return load_project(pair.here)
+
+
+def put(path: Path, data: bytes, written: float = 1_700_000_000) -> None:
+    path.write_bytes(data)
+    os.utime(path, (written, written))
+
+
+def brought(
+    pair: Pair, found: Project, through: Callable[[Stream], Stream], rest: Allowance | None = None
+) -> list[Arrival]:
+    with talking(through) as conversation:
+        return list(bring_home(conversation, found, str(pair.there), rest=rest))
+
+
+def test_a_half_received_output_goes_on_where_it_was(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    data = random.Random(1).randbytes(LARGE)
+    put(pair.there / "saved" / "large.bin", data)
+    with suppress(Unreachable):
+        brought(pair, found, lambda stream: CutAfter(stream, 2_000_000))
+    assert not (pair.here / "saved").exists()
+    brought(pair, found, lambda stream: CutAfter(stream, 1_600_000))  # not enough for all of it
+    assert (pair.here / "saved" / "large.bin").read_bytes() == data
+
+
+def test_of_a_file_that_has_grown_only_the_tail_comes(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    path, data = pair.there / "saved" / "log.txt", random.Random(1).randbytes(LARGE)
+    put(path, data)
+    brought(pair, found, lambda stream: stream)
+    with path.open("ab") as file:
+        file.write(b"more\n")
+    os.utime(path, (1_700_000_001, 1_700_000_001))
+    brought(pair, found, lambda stream: CutAfter(stream, 10_000))
+    assert (pair.here / "saved" / "log.txt").read_bytes() == data + b"more\n"
+
+
+def test_what_a_budget_has_no_room_for_waits_and_what_fits_comes(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    put(pair.there / "saved" / "large.bin", bytes(LARGE))
+    put(pair.there / "saved" / "small.bin", b"small")
+    rest = Allowance(100)
+    assert [arrival.path for arrival in brought(pair, found, lambda stream: stream, rest)] == ["saved/small.bin"]
+    assert (rest.waiting, rest.left) == ({"saved/large.bin": LARGE}, 95)
+
+
+def test_the_newest_checkpoint_is_the_latest_jobs_whatever_a_runtimes_clock_says(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    home = Home(project(pair))
+    day = 86_400
+    for name, job, written in (
+        ("a", "20260101-000000-aaaa", 1_700_000_000 + day),
+        ("b", "20260102-000000-bbbb", 1_700_000_000),
+    ):
+        output = Output(f"saved/{name}.pt", 1, written * 10**9, 1, job, True)
+        partial = home.begin(output)
+        partial.write_bytes(name.encode())
+        home.arrive(output, partial, "")
+    assert [checkpoint.path for checkpoint in home.checkpoints()] == ["saved/a.pt", "saved/b.pt"]
+    newest = home.newest_of(["20260101-000000-aaaa"])
+    assert isinstance(newest, Checkpoint)
+    assert newest.path == "saved/a.pt"
+
+
+def test_an_output_of_another_job_is_kept_aside(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    home = Home(project(pair))
+    kept = ""
+    for inode, job in enumerate(("20260101-000000-aaaa", "20260102-000000-bbbb", "20260102-000000-bbbb")):
+        output = Output("saved/best.pt", 1, inode, inode, job, True)
+        partial = home.begin(output)
+        partial.write_bytes(str(inode).encode())
+        kept += home.arrive(output, partial, "").kept
+    assert kept == ".colab-remote/kept/20260101-000000-aaaa/saved/best.pt"
+    assert (pair.here / kept).read_bytes() == b"0"
+    assert (pair.here / "saved" / "best.pt").read_bytes() == b"2"
