@@ -8,10 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from sides import PATIENCE, Host, Laptop, until
+
+pytestmark = pytest.mark.skipif(find_spec("lightning") is None, reason="Lightning is missing: scripts/test brings it")
 
 
 def alone() -> dict[str, str]:
