@@ -1,4 +1,4 @@
-"""Sync against rsync and scp over the same delayed line, each with a connection of its own."""
+"""Sync against rsync and scp over the same delayed line, on connections of their own and on warm ones."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Bench:
     network: BadNetwork
     project: Path
     key: Path
+    warm: bool
 
     @property
     def there(self) -> Path:
@@ -72,7 +73,8 @@ class Bench:
     def ssh(self, program: str, port: str) -> list[str]:
         """A way through the line for OpenSSH's programs."""
         options = ("-F/dev/null", "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR")
-        return [program, *options, "-i", str(self.key), port, str(self.network.port)]
+        shared = ("-oControlMaster=auto", f"-oControlPath={self.laptop.home}/%C", "-oControlPersist=60")
+        return [program, *options, *shared[: 3 * self.warm], "-i", str(self.key), port, str(self.network.port)]
 
     def run(self, words: Sequence[str]) -> None:
         """Run to a successful end."""
@@ -95,22 +97,29 @@ class Bench:
 
 
 @contextmanager
-def bench(delay: float, megabits: float | None) -> Iterator[Bench]:
-    """An empty project over a line with `delay` seconds there and back, `megabits` a second."""
+def bench(delay: float, megabits: float | None, warm: bool = False) -> Iterator[Bench]:
+    """An empty project over a line with `delay` seconds there and back, `megabits` a second.
+
+    `warm`: ours goes over the host's line and ssh over a ControlMaster, else each over a connection of its own.
+    """
     rate = megabits * MEGABIT if megabits else None
     with tempfile.TemporaryDirectory() as scratch, started_sshd(Path(scratch) / "runtime") as runtime:
         home = Path(scratch) / "home"
         project = home / "project"
         project.mkdir(parents=True)
         (project / "colab-remote.toml").touch()
-        laptop = Laptop(home, {"HOME": str(home), "PATH": os.environ["PATH"]})
+        env = {"HOME": str(home), "PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": scratch}
+        laptop = Laptop(home, env if warm else {**env, "COLAB_REMOTE_LINE": "0"})
         runtime.admit(laptop.public_line())
         with BadNetwork(("127.0.0.1", runtime.port), delay=delay / 2, rate=rate) as network:
             ticket = runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/")
             assert laptop("connect", ticket, "--open", "none").returncode == 0
-            found = Bench(laptop, runtime, network, project, laptop.ours / "id_ed25519")
+            found = Bench(laptop, runtime, network, project, laptop.ours / "id_ed25519", warm)
             found.empty_far()
-            yield found
+            try:
+                yield found
+            finally:
+                laptop.end_lines()
 
 
 def fill(folder: Path, count: int, sizes: tuple[int, int]) -> None:
@@ -134,9 +143,9 @@ def settled() -> None:
     time.sleep(2.1)
 
 
-def small_changes(delay: float) -> Iterator[Sequence[str]]:
+def small_changes(delay: float, warm: bool) -> Iterator[Sequence[str]]:
     """Nothing changed, and one file of 5,000."""
-    with bench(delay, 100) as b:
+    with bench(delay, 100, warm) as b:
         fill(b.project, MANY, (1000, 4000))
         b.sync()
         b.rsync("-a")()
@@ -152,18 +161,19 @@ def small_changes(delay: float) -> Iterator[Sequence[str]]:
 
         for name, before in ((f"nothing of {MANY:,} files", lambda: None), (f"one of {MANY:,} files", edit)):
             found = b.alternate(ways, before)
-            yield row(name, delay, 100, found["ours"], found["rsync"], "rsync -a", 0.7)
+            yield row(name, delay, 100, found["ours"], found["rsync"], rival("rsync -a", warm), 0.5 if warm else 0.7)
 
 
-def first_push(delay: float, count: int, mark: float) -> Iterator[Sequence[str]]:
+def first_push(delay: float, count: int, mark: float, warm: bool = False) -> Iterator[Sequence[str]]:
     """Everything, to an empty folder."""
-    with bench(delay, 100 if delay else None) as b:
+    with bench(delay, 100 if delay else None, warm) as b:
         fill(b.project, count, (1000, 4000) if count == MANY else (5000, 15000))
         ways = {"ours": b.sync, "rsync -a": b.rsync("-a"), "rsync -az": b.rsync("-az")}
         found = b.alternate(ways, b.empty_far)
         ours = found.pop("ours")
         best = min(found, key=found.__getitem__)
-        yield row(f"first push of {count:,} files", delay, 100 if delay else None, ours, found[best], best, mark)
+        name = f"first push of {count:,} files"
+        yield row(name, delay, 100 if delay else None, ours, found[best], rival(best, warm), mark)
 
 
 def one_large(delay: float, megabits: float | None, mark: float) -> Iterator[Sequence[str]]:
@@ -282,7 +292,7 @@ def bare_walk(folder: str) -> None:
 
 def memory() -> Iterator[Sequence[str]]:
     """The most that either side takes for 50,000 files, and for a large one."""
-    for name, count, large in (("50,000 files", 50_000, 0), ("one file of 2 GB", 0, 2_000_000_000)):
+    for name, count, large in (("50,000 files", 50_000, 0), ("one file of 5 GB", 0, 5_000_000_000)):
         with bench(0, None) as b:
             fill(b.project, count, (10, 20))
             with open(b.project / "large", "wb") as file:
@@ -324,6 +334,11 @@ class Peaks:
         return laptop, agent
 
 
+def rival(name: str, warm: bool) -> str:
+    """What ours is compared with."""
+    return f"{name}, {'ControlMaster' if warm else 'fresh'}"
+
+
 def row(
     name: str, delay: float, megabits: float | None, ours: float, theirs: float, rival: str, mark: float
 ) -> Sequence[str]:
@@ -334,12 +349,13 @@ def row(
 
 
 PARTS: dict[str, Callable[[], Iterator[Iterator[Sequence[str]]]]] = {
-    "small": lambda: (small_changes(delay) for delay in (0.05, 0.1)),
+    "small": lambda: (small_changes(delay, warm) for warm in (False, True) for delay in (0.05, 0.1)),
     "push": lambda: (
         first_push(delay, count, mark)
         for count, marks in ((MANY, (1.3, 1.0, 1.0)), (SOME, (1.3, 0.8, 0.8)))
         for delay, mark in zip((0, 0.05, 0.1), marks, strict=True)
     ),
+    "warm": lambda: (first_push(delay, count, 0.8, warm=True) for count in (MANY, SOME) for delay in (0.05, 0.1)),
     "large": lambda: (one_large(*line) for line in ((0, None, 0.9), (0.1, 1000, 1.3))),
     "bytes": lambda: (bytes_on_the_wire() for _ in (1,)),
     "watch": lambda: (watching(delay) for delay in (0, 0.05, 0.1)),
@@ -356,7 +372,7 @@ def main() -> None:
         for found in part:
             rows.append(found)
             print("  ".join(found), file=sys.stderr, flush=True)
-    table(f"Sync, fresh connections, medians of {RUNS}", header, rows)
+    table(f"Sync, medians of {RUNS}", header, rows)
 
 
 if __name__ == "__main__":

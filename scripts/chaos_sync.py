@@ -73,7 +73,9 @@ def main() -> None:
         home = Path(scratch) / "home"
         (home / "digits").mkdir(parents=True)
         (home / "digits" / "colab-remote.toml").touch()
-        laptop = Laptop(home, {"HOME": str(home), "PATH": "/usr/bin:/bin"})
+        # Each sync with a connection of its own, so that a kill takes that along; `chaos line` is for the other way.
+        env = {"HOME": str(home), "PATH": "/usr/bin:/bin", "COLAB_REMOTE_LINE": "0"}
+        laptop = Laptop(home, env)
         runtime.admit(laptop.public_line())
         with BadNetwork(("127.0.0.1", runtime.port)) as network:
             ticket = runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/")

@@ -144,7 +144,7 @@ def _mark(folder: Path) -> dict[str, Any]:
 def _known(folder: Path) -> dict[str, Known]:
     """What earlier scans learned; it only saves time, so one that cannot be read is none."""
     try:
-        return {path: Known(*row) for path, row in json.loads((folder / _OURS / "known").read_bytes()).items()}
+        return {path: Known._make(row) for path, row in json.loads((folder / _OURS / "known").read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

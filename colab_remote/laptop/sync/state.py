@@ -52,7 +52,7 @@ def load_state(project: Project, disk: str | None) -> State:
     if record.get("project") != project.id:
         return State()
     try:
-        return State(*({path: row and Content(*row) for path, row in record[name].items()} for name in _PARTS))
+        return State(*({path: row and Content._make(row) for path, row in record[name].items()} for name in _PARTS))
     except (KeyError, TypeError, AttributeError):
         return State()
 
@@ -72,7 +72,7 @@ def states_version(project: Project) -> dict[str, tuple[int, int]]:
 def load_known(project: Project) -> dict[str, Known]:
     """What earlier scans learned about the project's files; it only saves time."""
     try:
-        return {path: Known(*row) for path, row in _read(_known(project)).get("files", {}).items()}
+        return {path: Known._make(row) for path, row in _read(_known(project)).get("files", {}).items()}
     except (TypeError, AttributeError):
         return {}
 
