@@ -157,7 +157,7 @@ def _proxy(url: str | None) -> str | None:
 def _sync_for_editor(project: Project, host: Host, once: bool) -> None:
     """Sync; a conflict is told, and the editor is the place to resolve it."""
     from colab_remote.cli.syncing import bring_up_to_date
-    from colab_remote.laptop.sync.beside import LOG, keep_beside
+    from colab_remote.laptop.sync.beside import keep_beside, log_of
 
     with reach(host, output().timeout, output().say) as connection:
         try:
@@ -166,7 +166,7 @@ def _sync_for_editor(project: Project, host: Host, once: bool) -> None:
             output().say(visible(f"{found.message}\n\nhint: {found.hint}"))
     if not once:
         keep_beside(project, host.name, output().timeout)
-        output().say(f"watch    in sync while the editor is connected · {LOG} tells")
+        output().say(f"watch    in sync while the editor is connected · {log_of(host.name)} tells")
 
 
 def _open_after_connect(host: Host, editor: str | None) -> None:

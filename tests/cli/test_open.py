@@ -61,7 +61,7 @@ def test_a_project_is_synced_and_stays_so_until_its_editor_is_gone(host: Host, p
         opened("--timeout", SECONDS, "open", cwd=project)
         assert len(host.laptop.lines()) == 1
     until(lambda: not watches(project), "it goes on without an editor")
-    assert "no editor is connected" in (project / ".colab-remote/watch.log").read_text()
+    assert "no editor is connected" in (project / ".colab-remote/watch-colab.log").read_text()
 
 
 def test_without_a_watch_it_syncs_once(host: Host, project: Path, opened: Open) -> None:

@@ -19,9 +19,12 @@ from colab_remote.laptop.project import OURS, Project, load_project
 from colab_remote.laptop.sync import Options, Report
 from colab_remote.laptop.sync.watch import Editing, Event, watch
 
-LOG = f"{OURS}/watch.log"  # in the project: what this process does
-_LOCK = "watching"
 _PATIENCE = 180.0  # seconds for an editor to be there, its server being downloaded first, or to be there again
+
+
+def log_of(host: str) -> str:
+    """Where in the project it is written down what is kept in sync with `host`."""
+    return f"{OURS}/watch-{host}.log"
 
 
 def keep_beside(project: Project, host: str, patience: float | None) -> None:
@@ -32,9 +35,9 @@ def keep_beside(project: Project, host: str, patience: float | None) -> None:
 def main() -> None:
     """Watch, and write down what happens. Another process that does so already is left to it."""
     project, host, patience = load_project(Path(sys.argv[1])), sys.argv[2], float(sys.argv[3])
-    with suppress(Refused), sync_lock(project.root / OURS / _LOCK, patience=0):
+    with suppress(Refused), sync_lock(project.root / OURS / f"watching-{host}", patience=0):
         logging.basicConfig(
-            filename=project.root / LOG, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s"
+            filename=project.root / log_of(host), filemode="w", level=logging.INFO, format="%(asctime)s %(message)s"
         )
         editing = Editing([editor.server for editor in EDITORS.values()], patience)
         options = Options(host, prefer=None, adopt=False, dry_run=False, progress=None)
