@@ -56,8 +56,7 @@ class Bench:
 
     def sync(self) -> None:
         """Ours."""
-        done = self.laptop("sync", "--json", cwd=self.project)
-        assert done.returncode == 0, done.stderr
+        self.run([sys.executable, "-m", "colab_remote", "sync", "--json"])
 
     def rsync(self, *options: str, back: bool = False) -> Callable[[], None]:
         """`rsync -a` of the project to the rival's folder, or `back`."""
@@ -78,7 +77,7 @@ class Bench:
 
     def run(self, words: Sequence[str]) -> None:
         """Run to a successful end."""
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(words, cwd=self.project, env=self.laptop.env, check=True, stdout=subprocess.DEVNULL)
 
     def empty_far(self) -> None:
         """Nothing on the runtime."""
