@@ -11,12 +11,13 @@ test's own.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sides import Host, Laptop, Runtime, started_sshd
+from sides import SMALL_DISK, Host, Laptop, Runtime, started_sshd
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,17 @@ def host(laptop: Laptop, runtime: Runtime) -> Host:
     done = laptop("connect", runtime.ticket, "--open", "none")
     assert done.returncode == 0, done.stderr
     return Host(laptop, runtime)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB, which only root can mount."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "none", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a full disk needs root and `mount -t tmpfs`")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from typing import TypeVar
 from colab_remote.both.processes import started
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+SMALL_DISK = 1 << 20  # bytes of the `small_disk` that a test may have
 PATIENCE = 20.0  # seconds that anything local may take
 
 T = TypeVar("T")
@@ -73,17 +74,18 @@ class Laptop:
             timeout=60,
         )
 
-    def started(self, *words: str, cwd: Path | None = None) -> Started:
-        """`colab-remote WORDS`, left to itself; ended with a `with` block."""
-        return Started(
-            [sys.executable, "-m", "colab_remote", *words],
-            cwd=cwd or self.home,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def started(self, *words: str, cwd: Path | None = None, into: Path | None = None) -> Started:
+        """`colab-remote WORDS`, left to itself, its stdout in a pipe or `into` a file; ended with a `with` block."""
+        with into.open("wb") if into else nullcontext(subprocess.PIPE) as sink:
+            return Started(
+                [sys.executable, "-m", "colab_remote", *words],
+                cwd=cwd or self.home,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def public_line(self) -> str:
         """The laptop's public key, made by the command that every user runs first."""
@@ -133,10 +135,13 @@ class Host:
 
 
 class started_sshd:
-    """An sshd with its own configuration in `folder`, `more` lines in it, as long as the `with` block lasts."""
+    """An sshd with its own configuration in `folder`, `more` lines in it, as long as the `with` block lasts.
 
-    def __init__(self, folder: Path, *more: str, port: int | None = None) -> None:
-        self.folder, self.port, self.more = folder, port or free_port(), more
+    Its sessions have `variables` in their environment.
+    """
+
+    def __init__(self, folder: Path, *more: str, port: int | None = None, **variables: str) -> None:
+        self.folder, self.port, self.more, self.variables = folder, port or free_port(), more, variables
 
     def __enter__(self) -> Runtime:
         assert SSHD, "sshd is missing: apt-get install openssh-server"
@@ -177,7 +182,8 @@ class started_sshd:
                 "MaxStartups 100",
                 "Subsystem sftp internal-sftp",
                 *self.more,
-                f'SetEnv COLAB_REMOTE_STATE="{self.folder / "state"}" PATH="{path}"',
+                f'SetEnv COLAB_REMOTE_STATE="{self.folder / "state"}" PATH="{path}"'
+                + "".join(f' {name}="{value}"' for name, value in self.variables.items()),
                 "",
             )
         )

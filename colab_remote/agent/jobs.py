@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from colab_remote.agent.following import Following
 from colab_remote.agent.machine import recorded_environment, state_folder
 from colab_remote.agent.serve import Call, Method
+from colab_remote.agent.terminal import type_at
 from colab_remote.both.jobrecord import ID, OVER, next_name, state
-from colab_remote.both.processes import alive, boot_id, kill_group
-from colab_remote.both.protocol import CHUNK, Refusal
+from colab_remote.both.processes import alive, boot_id, kill_session
+from colab_remote.both.protocol import Refusal
 from colab_remote.both.whole import NewerFormat, fits, read_json, write_json
 
 _LOOK = 0.02  # seconds between two looks at a log that is followed
@@ -54,7 +56,7 @@ def start(call: Call) -> dict[str, Any]:
     granted = recorded_environment("job_environment")
     # Behind a pipe Python holds back what it prints; whoever follows wants it now.
     environment = {"PYTHONUNBUFFERED": "1", **_lasting(os.environ), **granted, **asked["environment"]}
-    record = asked["about"] | {key: asked[key] for key in ("id", "command", "project", "folder", "kind")}
+    record = asked["about"] | {key: asked[key] for key in ("id", "command", "project", "folder", "kind", "tty")}
     about = {"name": name, "environment": _digest(environment), "asked": time.time(), "boot": boot_id()}
     write_json(folder / "job.json", {**record, **about})
     _spawn(folder, environment)
@@ -82,22 +84,31 @@ def jobs(call: Call) -> dict[str, Any]:
 
 
 def follow(call: Call) -> dict[str, Any]:
-    """A job's log from `offset` as DATA, until its end or, without `on`, until now; then the job's facts."""
+    """A job's log from `offset` as DATA, until its end or, without `on`, until now; then the job's facts.
+
+    An EVENT before the DATA has the notes of its times from the one of number `notes` on, and this machine's `now`.
+    """
     folder = _jobs_folder() / _checked(call.arguments["id"])
     if not _record(folder / "job.json"):
         return _UNKNOWN
-    log = os.open(folder / "log", os.O_RDONLY | os.O_CREAT, 0o600)
-    os.lseek(log, int(call.arguments["offset"]), os.SEEK_SET)
-    try:
+    with Following(folder, int(call.arguments["offset"]), int(call.arguments["notes"])) as following:
         over = _watch(folder) if call.arguments["on"] else iter([True])
         # The end is looked for before the log: what was written before the end is sent before it.
         for last in over:
-            call.send(iter(lambda: os.read(log, CHUNK), b""))
+            following.send(call)
             if last or call.cancelled(_LOOK):
                 break
-        return {**_facts(folder), "offset": os.lseek(log, 0, os.SEEK_CUR)}
-    finally:
-        os.close(log)
+        return {**_facts(folder), "offset": following.offset}
+
+
+def keys(call: Call) -> dict[str, Any]:
+    """Type what follows at a job's terminal: DATA as it is, an EVENT is the new size of the window there."""
+    folder = _jobs_folder() / _checked(call.arguments["id"])
+    terminal = _record(folder / "run.json").get("terminal")
+    if not terminal:
+        raise Refusal("refused", "that job has no terminal", "`colab-remote run --tty` starts one that has")
+    type_at(str(terminal), folder / "keys", call.frames())
+    return {}
 
 
 def stop(call: Call) -> dict[str, Any]:
@@ -149,7 +160,7 @@ def _end_orphan(folder: Path) -> None:
     ran = _record(folder / "run.json")
     runner = ran and alive(ran["runner"], ran["runner_start"], ran["boot"])
     if ran and not runner and alive(ran["pid"], ran["start"], ran["boot"]):
-        kill_group(ran["pid"])
+        kill_session(ran["pid"])
 
 
 def _spawn(folder: Path, environment: dict[str, str]) -> None:
@@ -205,6 +216,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     seconds = ended.get("ended", time.time()) - ran.get("started", job.get("asked", 0))
     vault = _record(folder / "vault.json").get("said", "")
     found = {"vault": vault, "state": state(ran, ended, lives), "seconds": seconds, "log_bytes": _size(folder / "log")}
+    found["vm_lives"] = ran.get("boot", job.get("boot")) == boot_id()
     return {**job, "pid": ran.get("pid"), "started": ran.get("started"), **ended, **found}
 
 
@@ -233,4 +245,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-METHODS: dict[str, Method] = {"job_start": start, "job_list": jobs, "job_follow": follow, "job_stop": stop}
+METHODS: dict[str, Method] = {
+    "job_start": start,
+    "job_list": jobs,
+    "job_follow": follow,
+    "job_keys": keys,
+    "job_stop": stop,
+}

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from colab_remote.both import logtimes
 from colab_remote.both.jobrecord import GRACE
-from colab_remote.both.processes import boot_id, kill_group, signal_group, started
+from colab_remote.both.processes import boot_id, kill_session, signal_session, started
 from colab_remote.both.whole import read_json, write_json
 
 assert sys.platform != "win32"  # runs on the runtime, which is Linux
 
 _LINGER = 2.0  # seconds that the rest of an ended job's group gets to end by itself
+_WINDOW = struct.pack("HHHH", 24, 80, 0, 0)  # a terminal's rows and columns before anybody is there
 _NEVER = float("inf")
-_STAMP = 0.1  # seconds between two notes of the time in `times`
 
 
 def main(folder: str) -> None:
@@ -43,35 +47,63 @@ def main(folder: str) -> None:
 
 
 class Log:
-    """The job's log: all it says, in order, with the time of its lines beside it."""
+    """The job's log: all it says, in order, with the times of it beside."""
 
     def __init__(self, folder: Path) -> None:
         self._file = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._times = os.open(folder / "times", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._size, self._lost, self._stamped = 0, 0, 0.0
+        self._times = os.open(folder / "times", os.O_WRONLY | os.O_CREAT, 0o600)
+        self._size, self._lost, self._notes, self._noted = 0, 0, 0, 0.0
 
     def write(self, data: bytes) -> None:
         """Append `data`. A full disk costs what did not fit, which is named where it would have been."""
-        try:
-            if self._lost:
-                self._append(f"\n[{self._lost} bytes of this log are missing: the disk was full]\n".encode())
-                self._lost = 0
-            data = data[self._append(data) :]
-        except OSError:
-            self._lost += len(data)
-            return
-        if time.monotonic() - self._stamped >= _STAMP:
-            self._stamped = time.monotonic()
+        self._note()
+        if self._lost:
+            gap = f"\n[{self._lost} bytes of this log are missing: the disk was full]\n".encode()
+            if self._append(gap) < len(gap):
+                self._lost += len(data)
+                return
+        self._lost = len(data) - self._append(data)
+
+    def _note(self) -> None:
+        # Before what it tells of: who sees the log's bytes finds when they came.
+        if time.monotonic() - self._noted >= logtimes.EVERY:
+            self._noted = time.monotonic()
             with contextlib.suppress(OSError):
-                os.write(self._times, f"{self._size} {time.time():.3f}\n".encode())
+                self._notes = logtimes.put(self._times, self._notes, logtimes.line(self._size, time.time()))
 
     def _append(self, data: bytes) -> int:
-        view = memoryview(data)
-        while view:
-            written = os.write(self._file, view)
-            self._size += written
-            view = view[written:]
-        return len(data)
+        """Write what fits; how much that is."""
+        begin = self._size
+        with contextlib.suppress(OSError):
+            while self._size - begin < len(data):
+                self._size += os.write(self._file, memoryview(data)[self._size - begin :])
+        return self._size - begin
+
+
+class Keyboard:
+    """What is typed at a job's terminal: it comes through a FIFO, and goes on as fast as the terminal takes it."""
+
+    def __init__(self, folder: Path, terminal: int) -> None:
+        fifo = folder / "keys"
+        os.mkfifo(fifo, 0o600)
+        # Open for writing too, it has no end of file when somebody leaves.
+        self._fifo, self._terminal = os.open(fifo, os.O_RDWR | os.O_NONBLOCK), terminal
+        self._typed = b""
+        os.set_blocking(terminal, False)
+
+    def waits_for(self) -> tuple[list[int], list[int]]:
+        """What must be readable, or writable, before `move` has something to do."""
+        return ([], [self._terminal]) if self._typed else ([self._fifo], [])
+
+    def move(self) -> None:
+        """Move what is there, without waiting."""
+        self._typed = self._typed or os.read(self._fifo, 1 << 12)
+        try:
+            self._typed = self._typed[os.write(self._terminal, self._typed) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._typed = b""  # nobody has the terminal open any more
 
 
 class Runner:
@@ -80,6 +112,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.job = read_json(folder / "job.json")
+        self.keyboard: Keyboard | None = None  # where the job has a terminal
         self._stopped = False
         self._lingering = False  # the command has ended, others of its group may not have
         self._deadline = _NEVER  # monotonic, when the group gets SIGKILL
@@ -88,11 +121,15 @@ class Runner:
         """Start the command, pump its output until it ends, record how."""
         alarm = self._listen()
         log = Log(self.folder)
-        reading, writing = os.pipe()
+        reading, writing = self._ends()
         self.child = self._start(environment, writing)
+        try:
+            self._record_start(os.ttyname(writing) if self.keyboard else None)
+        except OSError:  # the disk is full: nobody would find this job
+            kill_session(self.child.pid)
+            raise
         os.close(writing)
         environment.clear()
-        self._record_start()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         ended = threading.Event()
         if self.job.get("to_vault"):
@@ -115,20 +152,30 @@ class Runner:
         if number == signal.SIGTERM:
             self._stopped = True
 
+    def _ends(self) -> tuple[int, int]:
+        """What the job's output is read from, and what it is written to."""
+        if not self.job.get("tty"):
+            return os.pipe()
+        terminal, its = os.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, _WINDOW)
+        self.keyboard = Keyboard(self.folder, terminal)
+        return terminal, its
+
     def _start(self, environment: dict[str, str], output: int) -> subprocess.Popen[bytes]:
         shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
         return subprocess.Popen(
             [shell, "-c", self.job["command"]],
             cwd=self.job["folder"],
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=output if self.keyboard else subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_take_terminal if self.keyboard else None,
             umask=0o022,
         )
 
-    def _record_start(self) -> None:
+    def _record_start(self, terminal: str | None) -> None:
         write_json(
             self.folder / "run.json",
             {
@@ -138,23 +185,27 @@ class Runner:
                 "runner_start": started(os.getpid()),
                 "boot": boot_id(),
                 "started": time.time(),
+                "terminal": terminal,
             },
         )
 
     def _pump(self, reading: int, alarm: int, log: Log) -> None:
         """Copy the output into the log until the command and all of its group have ended."""
         sources = [reading, alarm]
-        while reading in sources or signal_group(self.child.pid, 0):
+        while reading in sources or signal_session(self.child.pid, 0):
             if not self._advance():
                 break
-            ready = select.select(sources, [], [], self._patience())[0]
+            keys, room = self.keyboard.waits_for() if self.keyboard and reading in sources else ([], [])
+            ready, free, _ = select.select([*sources, *keys], room, [], self._patience())
             if alarm in ready:
                 os.read(alarm, 1 << 10)
             if reading in ready:
-                data = os.read(reading, 1 << 16)
-                log.write(data)
-                if not data:
+                data = _read(reading)
+                log.write(data or b"")
+                if data == b"":
                     sources.remove(reading)
+            elif self.keyboard and (free or {*keys} & {*ready}):
+                self.keyboard.move()
 
     def _advance(self) -> bool:
         """Send the signals that are due; False once the job's last process had its chance to end."""
@@ -166,7 +217,7 @@ class Runner:
             self._end_group(self._grace())
         if time.monotonic() < self._deadline:
             return True
-        kill_group(self.child.pid)
+        kill_session(self.child.pid)
         self._deadline = time.monotonic() + _LINGER
         return not self._lingering
 
@@ -176,7 +227,7 @@ class Runner:
         return None if self._deadline == _NEVER else max(0.0, self._deadline - time.monotonic())
 
     def _end_group(self, grace: float) -> None:
-        signal_group(self.child.pid, signal.SIGTERM)
+        signal_session(self.child.pid, signal.SIGTERM)
         self._deadline = time.monotonic() + grace
 
     def _grace(self) -> float:
@@ -197,6 +248,21 @@ class Runner:
             "largest_bytes": usage.ru_maxrss * 1024,
         }
         _record(self.folder, ended)
+
+
+def _take_terminal() -> None:
+    """In the child, before its command: its standard input becomes the terminal that its signals come from."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _read(source: int) -> bytes | None:
+    """What the job says, None for nothing yet; no bytes are its end, which a terminal tells by an error."""
+    try:
+        return os.read(source, 1 << 16)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 def _record(folder: Path, ended: dict[str, Any]) -> None:

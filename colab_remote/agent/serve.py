@@ -87,15 +87,20 @@ class Call:
     def body(self) -> Iterator[bytes]:
         """The DATA that follows the call, checked against its END. Raises Hangup where it is cut off."""
         tally = Tally()
-        while True:
-            frame = self._wire.frame()
-            if frame is None or frame.kind is Kind.CANCEL:
-                raise Hangup
+        for frame in self.frames():
             if frame.kind is Kind.END:
                 tally.check(frame.json())
                 return
             tally.add(frame.payload)
             yield frame.payload
+
+    def frames(self) -> Iterator[Frame]:
+        """All that follows the call. Raises Hangup where the laptop cancels it or is gone."""
+        while True:
+            frame = self._wire.frame()
+            if frame is None or frame.kind is Kind.CANCEL:
+                raise Hangup
+            yield frame
 
     def send(self, pieces: Iterable[bytes]) -> None:
         """Answer with DATA."""
@@ -104,9 +109,8 @@ class Call:
             self._wire.data(self._request, chunk)
 
     def event(self, value: dict[str, Any]) -> None:
-        """Tell the laptop something before the answer ends."""
+        """Tell the laptop something before the answer ends, together with the DATA that follows."""
         self._wire.write(pack_json(Kind.EVENT, self._request, value))
-        self._wire.flush()
 
     def cancelled(self, wait: float) -> bool:
         """Whether the laptop has cancelled this call or hung up, waiting up to `wait` seconds for it.

@@ -1,8 +1,10 @@
 """A job's record, a folder of files each written once: what was asked, what ran, how it ended.
 
-jobs/ID/job.json    id, name, command, project, folder, a digest of its environment, asked (Unix seconds)
-jobs/ID/run.json    pid (of the job's process group), runner, start and boot id of both, started
+jobs/ID/job.json    id, name, command, project, folder, tty, a digest of its environment, asked (Unix seconds)
+jobs/ID/run.json    pid (of the job's process group), runner, start and boot id of both, terminal, started
+jobs/ID/keys        a FIFO: what is typed at its terminal, where it has one
 jobs/ID/log         stdout and stderr in order, the job's own bytes
+jobs/ID/times       when it was written, see `logtimes`
 jobs/ID/exit.json   code, signal, stopped, ended, usage
 """
 
@@ -29,7 +31,7 @@ def state(ran: dict[str, Any], ended: dict[str, Any], alive: bool) -> str:
     """A job's state, from its run.json and exit.json (empty when absent) and whether its processes live.
 
     "starting", "running", "done", "failed", "stopped", or "lost": it ran, nothing of it is left, and nobody was
-    there to see how it ended, because the VM went away.
+    there to see how it ended: the VM went away, or its runner was killed.
     """
     if ended:
         return "stopped" if ended.get("stopped") else "failed" if ended.get("code") else "done"

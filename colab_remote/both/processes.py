@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _SIGKILL = 9  # a name that type checkers for Windows do not know
+_GONE = (b"Z", b"X")  # states of a process of which only remains are left
 
 
 def boot_id() -> str:
@@ -20,12 +21,8 @@ def boot_id() -> str:
 
 def started(pid: int) -> int:
     """When the process started, in clock ticks since boot; 0 when there is none, or only its remains."""
-    try:
-        # proc(5): the name in parentheses may hold spaces and parentheses itself.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
+    fields = _stat(pid)
+    return 0 if not fields or fields[0] in _GONE else int(fields[19])
 
 
 def alive(pid: object, start: object, boot: object) -> bool:
@@ -56,3 +53,38 @@ def signal_group(group: int, number: int) -> bool:
 def kill_group(group: int) -> None:
     """End a process group at once."""
     signal_group(group, _SIGKILL)
+
+
+def signal_session(leader: int, number: int) -> bool:
+    """Send a signal, 0 for none, to all processes of the session that `leader` began; whether there is one."""
+    # A shell with a terminal gives each of its own jobs a group; the leader's is reached whole, whatever forks now.
+    found = signal_group(leader, number)
+    for pid in _others_of(leader):
+        found = True
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return found
+
+
+def kill_session(leader: int) -> None:
+    """End a session's processes at once."""
+    signal_session(leader, _SIGKILL)
+
+
+def _others_of(leader: int) -> list[int]:
+    """The live processes of that session that are not in its leader's group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        state, _, group, session = (_stat(int(folder.name)) or [b"Z", b"", b"", b""])[:4]
+        if state not in _GONE and int(session) == leader != int(group):
+            found.append(int(folder.name))
+    return found
+
+
+def _stat(pid: int) -> list[bytes]:
+    """What the kernel tells of a process from its state on, nothing where there is none."""
+    try:
+        # proc(5): the name in parentheses may hold spaces and parentheses itself.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []

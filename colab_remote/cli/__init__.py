@@ -33,6 +33,7 @@ COMMANDS = {
     "pull": ("train", "Bring outputs home that are on the runtime."),
     "jobs": ("jobs", "The jobs of all hosts, and how they are."),
     "logs": ("jobs", "A job's log, as it comes from the job."),
+    "attach": ("attach", "Be at a job that runs: its log, and its terminal where it has one."),
     "stop": ("jobs", "End a job: SIGTERM, a while to save what it has, SIGKILL."),
     "templates": ("project", "The bundled templates."),
     "new": ("project", "A project from a template, in a new or empty FOLDER."),

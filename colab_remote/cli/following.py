@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -11,8 +12,10 @@ from dataclasses import asdict
 
 from colab_remote.both.jobrecord import GRACE
 from colab_remote.cli.metering import month_line, waiting_lines
+from colab_remote.cli.moments import precisely
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.panel import watched
+from colab_remote.cli.show import Show
 from colab_remote.cli.tables import amount
 from colab_remote.errors import ContactLost
 from colab_remote.laptop.contact import Contact
@@ -20,10 +23,29 @@ from colab_remote.laptop.history import Job
 from colab_remote.laptop.home import Arrival, Checkpoint, Home
 from colab_remote.laptop.hosts import load_host
 from colab_remote.laptop.jobs import follow, stop
+from colab_remote.laptop.logcopy import Clock
 from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
 from colab_remote.laptop.training import left_there, mirrored
+
+
+class Timed:
+    """Shows a log from byte `begin` with the time of each line before it."""
+
+    def __init__(self, show: Show, clock: Clock, begin: int) -> None:
+        self._show, self._clock, self._offset = show, clock, begin
+        self._fresh = True
+
+    def __call__(self, piece: bytes) -> None:
+        shown = bytearray()
+        for line in re.findall(rb"[^\n]*\n|[^\n]+", piece):
+            if self._fresh:
+                shown += precisely(self._clock(self._offset)).encode() + b" "
+            shown += line
+            self._fresh = line.endswith(b"\n")
+            self._offset += len(line)
+        self._show(bytes(shown))
 
 
 def began(job: Job, stops: bool) -> None:
@@ -45,8 +67,9 @@ def ended(job: Job) -> int:
     if output().json:
         output().report({"job": asdict(job)}, ())
     if job.state == "lost":
+        gone = "it was killed and nobody saw how it ended" if job.vm_lives else "the VM that ran it is gone"
         raise ContactLost(
-            f"`{job.name}` is lost: `{job.host}` answers, but the VM that ran it is gone",
+            f"`{job.name}` is lost: `{job.host}` answers, but {gone}",
             "`colab-remote train --resume` goes on from the newest checkpoint at home" if job.kind == "train" else "",
         )
     if job.state == "stopped" or job.signal:
@@ -67,11 +90,12 @@ def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
         if stops:
             _stopped(job)
         else:
-            _goes_on(job)
+            left(job)
         raise
 
 
-def _goes_on(job: Job) -> None:
+def left(job: Job) -> None:
+    """Say that the job goes on, how to come back, and how to stop it."""
     output().say(
         visible(
             f"\n`{job.name}` goes on, on `{job.host}`\n\n"

@@ -12,19 +12,22 @@ from pathlib import Path
 import click
 
 from colab_remote.both.jobrecord import GRACE, asked_at
-from colab_remote.cli.following import ended, interruptible, see_through
+from colab_remote.cli.choosing import caught_up, chosen_job
+from colab_remote.cli.following import Timed, ended, interruptible, see_through
+from colab_remote.cli.moments import moment
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.show import Show
 from colab_remote.cli.tables import columns, duration, when
-from colab_remote.errors import ColabRemoteError, Refused, Unreachable
+from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.contact import contact
-from colab_remote.laptop.history import Job, all_known, choose, home_of, root_of
+from colab_remote.laptop.history import Job, all_known, home_of, root_of
 from colab_remote.laptop.home import Home
-from colab_remote.laptop.hosts import all_hosts, host_names, load_host
-from colab_remote.laptop.jobs import catch_up, follow, listed
+from colab_remote.laptop.hosts import all_hosts, load_host
+from colab_remote.laptop.jobs import follow, listed
 from colab_remote.laptop.jobs import stop as stop_job
-from colab_remote.laptop.logcopy import read_log, tail
-from colab_remote.laptop.project import find_project, load_project
+from colab_remote.laptop.logcopy import Clock, read_log, tail
+from colab_remote.laptop.logcopy import since as written_since
+from colab_remote.laptop.project import load_project
 from colab_remote.laptop.reach import reach
 
 
@@ -52,24 +55,27 @@ def jobs(host_name: str | None) -> None:
 @click.argument("job", required=False)
 @click.option("-f", "--follow", "on", is_flag=True, help="Until the job ends, with its exit code.")
 @click.option("-n", "lines", type=click.IntRange(min=0), help="Only the last lines.")
+@click.option("--since", metavar="T", callback=moment, help="Only what came since: `10m`, or a time such as 12:41.")
+@click.option("--timestamps", "timed", is_flag=True, help="When each line began to be written, before it.")
 @reports
-def logs(job: str | None, on: bool, lines: int | None) -> int:
+def logs(job: str | None, on: bool, lines: int | None, since: float | None, timed: bool) -> int:
     """A job's log, as it comes from the job.
 
     JOB is a name, an id or the beginning of one; the latest where it is left out.
     """
-    chosen = _chosen(job)
+    chosen = chosen_job(job)
     home = home_of(chosen)
     if not chosen.over or not _whole(chosen, home):
-        chosen = _caught_up(chosen)
-    show = Show()
-    for piece in read_log(home, 0 if lines is None else tail(home, lines)):
+        chosen = caught_up(chosen)
+    begin = max(0 if lines is None else tail(home, lines), 0 if since is None else written_since(home, since))
+    show = Timed(Show(), Clock(home), begin) if timed else Show()
+    for piece in read_log(home, begin):
         show(piece)
     if not on:
         return 0
     if not chosen.over:
         with contact(load_host(chosen.host), output().timeout, output().say) as made, interruptible(chosen):
-            root = root_of(chosen) if chosen.kind == "train" else None
+            root = root_of(chosen) if chosen.kind == "train" and not timed else None
             if root:  # what the training made comes home too, as `train` itself would have seen to
                 return see_through(made, load_project(root), chosen)
             chosen = follow(made, None, chosen, show)
@@ -85,46 +91,21 @@ def stop(job: str | None, grace: float) -> None:
 
     JOB is a name, an id or the beginning of one; the latest where it is left out. All its processes end with it.
     """
-    if job is None and not all_known():
+    ours = {each.id for each in all_known()}
+    if job is None and not ours:
         raise Refused("no job of this laptop is known", "name the one to stop: `colab-remote jobs` lists them")
-    chosen = _chosen(job)
+    chosen = chosen_job(job)
+    if chosen.id not in ours and job not in (chosen.id, chosen.name):
+        raise Refused(
+            f"`{job}` is the beginning of `{chosen.name}`, which another laptop started",
+            f"`colab-remote stop {chosen.id}` ends it",
+        )
     if not chosen.over:
         with reach(load_host(chosen.host), output().timeout, output().say) as reached:
             chosen = stop_job(reached.open_agent(), chosen, grace)
     if not chosen.over:
         raise ColabRemoteError(f"`{chosen.name}` does not end", "its processes may wait for a device; `jobs` shows it")
     output().report({"job": asdict(chosen)}, (f"{chosen.name}   {chosen.state}",))
-
-
-def _chosen(word: str | None) -> Job:
-    """The job that a command means: one known at home, of this project first, else one that a host tells of."""
-    known = all_known()
-    project = find_project(Path.cwd())
-    here = [job for job in known if project and job.project == project.id]
-    if word is None and here:
-        return choose(None, here)
-    if word is None and known:
-        return choose(None, known)
-    try:
-        return choose(word, known)
-    except ColabRemoteError:
-        found, silent = listed(all_hosts(), output().timeout)
-        if silent and not found:
-            raise
-        return choose(word, found)
-
-
-def _caught_up(job: Job) -> Job:
-    """The job with its log at home, as far as its host can be asked."""
-    if job.host not in host_names():
-        output().say(f"`{job.host}` is not known here any more; this is what came home")
-        return job
-    try:
-        with reach(load_host(job.host), output().timeout, output().say) as reached:
-            return catch_up(reached.open_agent(), job)
-    except Unreachable as error:
-        output().say(f"{error.message}; this is what came home")
-        return job
 
 
 def _whole(job: Job, home: Path) -> bool:

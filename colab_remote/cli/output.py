@@ -27,6 +27,7 @@ class Output:
     quiet: bool = False
     debug: bool = False
     timeout: float | None = None
+    raw: bool = False  # the terminal takes a line feed for just that
 
     def report(self, document: dict[str, Any], lines: Iterable[str]) -> None:
         """Print what a command found: one JSON document with --json, else the lines."""
@@ -40,7 +41,8 @@ class Output:
     def say(self, text: str) -> None:
         """Tell the person what happens, on stderr; silent with --quiet."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            end = "\r\n" if self.raw else "\n"
+            print(text.replace("\n", end), file=sys.stderr, end=end, flush=True)
 
     def fail(self, error: ColabRemoteError) -> None:
         """Print an error and what to do next, on stdout too where a program reads."""

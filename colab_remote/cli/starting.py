@@ -13,8 +13,9 @@ import click
 
 from colab_remote.laptop.variables import variables
 
+HOST = "The host; the project's, or the only one, where it is left out."
 _OPTIONS = (
-    click.option("--host", "host_name", help="The host; the project's, or the only one, where it is left out."),
+    click.option("--host", "host_name", help=HOST),
     click.option("--detach", is_flag=True, help="Print the job's id and leave it running."),
     click.option("--name", default="", help="What to call the job."),
     click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shlex
 from dataclasses import asdict, replace
@@ -14,7 +15,8 @@ from colab_remote.cli.legs import Leg, job_to_follow, once_back
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.show import Show
-from colab_remote.cli.starting import Wish, starts_a_job
+from colab_remote.cli.starting import HOST, Wish, starts_a_job
+from colab_remote.cli.staying import need_terminal, stay
 from colab_remote.cli.syncing import bring_up_to_date
 from colab_remote.cli.trailing import Trailing
 from colab_remote.errors import ContactLost, Refused, Unreachable
@@ -29,16 +31,17 @@ from colab_remote.laptop.project import find_project, remembered_host, require_p
 from colab_remote.laptop.training import work_folder
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
-_HOST = "The host; the project's, or the only one, where it is left out."
+_TERM = "xterm-256color"  # what most terminals are, or are like
 
 
 @click.command(cls=Trailing)
 @click.argument("folder", required=False, type=_FOLDER)
 @click.option("--no-sync", is_flag=True, help="Run on what the runtime has.")
+@click.option("--tty", is_flag=True, help="Give it a terminal: yours, until Ctrl-P Ctrl-Q leaves it running.")
 @starts_a_job
 @reports
 @click.pass_context
-def run(context: click.Context, folder: Path | None, no_sync: bool, wish: Wish) -> int:
+def run(context: click.Context, folder: Path | None, no_sync: bool, tty: bool, wish: Wish) -> int:
     """Run a command on the runtime as a job, after a sync.
 
     The command stands after `--`. Several words reach it as they are: `run -- python3 -c "print('a b')"`. A single
@@ -48,6 +51,8 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, wish: Wish) 
     words = context.meta["trailing"]
     if not any(word.strip() for word in words):
         raise Refused("no command is given", "write it after `--`: colab-remote run -- nvidia-smi")
+    if tty and not wish.detach:
+        need_terminal()
     project = find_project(folder or Path.cwd())
     host = choose_host(wish.host_name, remembered_host(project) if project else None)
     order = Order(
@@ -56,7 +61,8 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, wish: Wish) 
         stem=project.name if project else posixpath.basename(words[0].split()[0]),
         name=wish.name,
         project=project.id if project else "",
-        environment=wish.environment,
+        tty=tty,
+        environment={"TERM": os.environ.get("TERM", _TERM), **wish.environment} if tty else wish.environment,
     )
     with contact(host, output().timeout, output().say) as made:
         conversation = made.open_agent()
@@ -68,7 +74,7 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, wish: Wish) 
             return detached(job)
         began(job, wish.stop_on_interrupt)
         with interruptible(job, wish.stop_on_interrupt):
-            return ended(follow(made, conversation, job, Show()))
+            return stay(made, job) if tty else ended(follow(made, conversation, job, Show()))
 
 
 @click.command(cls=Trailing)
@@ -106,7 +112,7 @@ def train(context: click.Context, folder: Path | None, resume: bool, keep_going:
 
 @click.command()
 @click.argument("folder", required=False, type=_FOLDER)
-@click.option("--host", "host_name", help=_HOST)
+@click.option("--host", "host_name", help=HOST)
 @click.option("--force", is_flag=True, help="Also what is more than the month's budget has left.")
 @reports
 def pull(folder: Path | None, host_name: str | None, force: bool) -> None:

@@ -23,7 +23,7 @@ class Contact:
     """A host's connection, made anew where it breaks. Several threads may hold conversations on it."""
 
     def __init__(self, host: Host, timeout: float | None, say: Callable[[str], None]) -> None:
-        self.host, self._timeout, self._say = host, timeout, say
+        self.host, self.say, self._timeout = host, say, timeout
         self._lock = threading.Lock()
         self._held = ExitStack()
         self._reach: Reach | None = None
@@ -35,7 +35,7 @@ class Contact:
             if self._ended.is_set():
                 raise ContactLost(f"contact with `{self.host.name}` was ended here")
             if self._reach is None:
-                self._reach = self._held.enter_context(reach(self.host, self._timeout, self._say))
+                self._reach = self._held.enter_context(reach(self.host, self._timeout, self.say))
             try:
                 return self._reach.open_agent()
             except Unreachable:
@@ -52,10 +52,10 @@ class Contact:
                 found = self.open_agent()
             except Unreachable as error:
                 if attempt == _TOLD:
-                    self._say(f"lost     {error.message}; trying again for {patience:.0f} s")
+                    self.say(f"lost     {error.message}; trying again for {patience:.0f} s")
             else:
                 if attempt > _TOLD:
-                    self._say(f"back     `{self.host.name}` answers again")
+                    self.say(f"back     `{self.host.name}` answers again")
                 return found
             pause = PAUSES[min(attempt, len(PAUSES) - 1)]
             if time.monotonic() + pause > deadline or self._ended.wait(pause):

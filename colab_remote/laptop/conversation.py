@@ -76,6 +76,14 @@ class Exchange:
         data = b"".join(piece for piece in self if isinstance(piece, bytes))
         return Reply(self.result, data)
 
+    def send(self, data: bytes) -> None:
+        """Send DATA after the call, now."""
+        self._conversation.send(pack(Kind.DATA, self._request, data))
+
+    def tell(self, value: dict[str, Any]) -> None:
+        """Send an EVENT after the call."""
+        self._conversation.send(pack_json(Kind.EVENT, self._request, value))
+
     def cancel(self) -> None:
         """Ask the agent to end this answer early; it still ends with END."""
         self._conversation.send(pack(Kind.CANCEL, self._request))

@@ -22,6 +22,8 @@ from colab_remote.laptop.places import make_private, records
 class Job:
     """A job as it was last heard of. `folder` is on the runtime, `seconds` how long it ran by that clock.
 
+    The VM that ran it may live though it is lost: `vm_lives`.
+
     One that was resumed says from which `checkpoint`, the which `leg` of a run it is, and which job was the `first`.
     `pin` tells the project's state when it began (see `pinned`), `vault` what of it lies there.
     """
@@ -34,8 +36,10 @@ class Job:
     kind: str = "run"
     project: str = ""
     folder: str = ""
+    tty: bool = False
     seconds: float = 0.0
     log_bytes: int = 0
+    vm_lives: bool = False
     code: int | None = None
     signal: int | None = None
     first: str = ""

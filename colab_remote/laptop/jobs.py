@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from colab_remote.both.jobrecord import make_id
 from colab_remote.errors import ColabRemoteError, ContactLost, NotStarted, Unreachable
 from colab_remote.laptop.contact import Contact
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.history import Job, all_known, job_of, remember
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.logcopy import LogCopy
@@ -25,8 +25,8 @@ _AT_ONCE = 8  # hosts asked at the same time
 class Order:
     """What a job is to be: `command` is a shell's line, run in `folder` on the runtime.
 
-    Without a `name` it is `stem` and a number. `environment` reaches the job and nothing else. `about` is kept in its
-    record: what Job says of its run, and what its runner needs for the vault.
+    Without a `name` it is `stem` and a number. With `tty` it has a terminal. `environment` reaches the job and
+    nothing else. `about` is kept in its record: what Job says of its run, and what its runner needs for the vault.
     """
 
     command: str
@@ -35,6 +35,7 @@ class Order:
     name: str = ""
     kind: str = "run"
     project: str = ""
+    tty: bool = False
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -51,7 +52,13 @@ def start(contact: Contact, conversation: Conversation, order: Order, project: P
         job = job_of(facts, contact.host.name)
         if job is None:
             raise ColabRemoteError(f"`{contact.host.name}` answered with something that is no job")
-    remember(job, project)
+    try:
+        remember(job, project)
+    except OSError as error:
+        raise ColabRemoteError(
+            f"`{job.name}` runs on `{job.host}`, but cannot be kept in mind here: {error.strerror} on this laptop",
+            f"free some space, then `colab-remote logs -f {job.id}` follows it",
+        ) from error
     return job
 
 
@@ -71,7 +78,7 @@ def follow(contact: Contact, conversation: Conversation | None, job: Job, show: 
 
     Contact may break and come back meanwhile. Raises ContactLost when it was lost for good.
     """
-    with LogCopy(remember(job)) as copy:
+    with LogCopy(remember(job), contact.say) as copy:
         while True:
             try:
                 return _read_on(conversation or contact.open_agent(), job, copy, show, on=True)
@@ -79,9 +86,14 @@ def follow(contact: Contact, conversation: Conversation | None, job: Job, show: 
                 conversation = _again(contact, job)
 
 
-def catch_up(conversation: Conversation, job: Job) -> Job:
+def type_at(contact: Contact, job: Job) -> Exchange:
+    """The way to a job's terminal: DATA sent there is typed, an EVENT of `rows` and `columns` is its size."""
+    return contact.open_agent().start("job_keys", id=job.id)
+
+
+def catch_up(conversation: Conversation, job: Job, say: Callable[[str], None]) -> Job:
     """Bring home what the log has grown by until now; the job as it is now."""
-    with LogCopy(remember(job)) as copy:
+    with LogCopy(remember(job), say) as copy:
         return _read_on(conversation, job, copy, lambda piece: None, on=False)
 
 
@@ -124,13 +136,16 @@ def _ask(host: Host, timeout: float | None) -> list[Job] | None:
 
 
 def _read_on(conversation: Conversation, job: Job, copy: LogCopy, show: Callable[[bytes], object], *, on: bool) -> Job:
-    exchange = conversation.start("job_follow", id=job.id, offset=copy.offset, on=on)
+    exchange = conversation.start("job_follow", id=job.id, offset=copy.offset, notes=copy.notes, on=on)
     for piece in exchange:
         if isinstance(piece, bytes):
             copy.add(piece)
             show(piece)
+        else:
+            copy.note(piece)
     job = _heard(job, exchange.result)
-    remember(job)
+    with suppress(OSError):  # a full disk: the next command asks the runtime again
+        remember(job)
     return job
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sides import until
+from sides import SMALL_DISK, until
 
 from colab_remote.both.jobrecord import make_id
 from colab_remote.both.whole import read_json
 from colab_remote.errors import ColabRemoteError, NotStarted
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.conversation import Conversation, Exchange
 
 PATIENCE = 20.0
 
@@ -47,7 +49,7 @@ class Machine:
     def start(self, agent: Conversation, command: str, **more: Any) -> dict[str, Any]:
         """Start a job with the defaults that a test does not care about."""
         asked = {"id": make_id(), "name": "", "stem": "job", "taken": [], "command": command, "kind": "run"}
-        asked |= {"project": "", "folder": str(self.work), "environment": {}, "about": {}, **more}
+        asked |= {"project": "", "folder": str(self.work), "tty": False, "environment": {}, "about": {}, **more}
         return agent.ask("job_start", **asked).result
 
     def close(self) -> None:
@@ -73,7 +75,7 @@ def agent(machine: Machine) -> Conversation:
 
 
 def log_of(agent: Conversation, job: dict[str, Any], offset: int = 0, on: bool = True) -> tuple[bytes, dict[str, Any]]:
-    reply = agent.ask("job_follow", id=job["id"], offset=offset, on=on)
+    reply = agent.ask("job_follow", id=job["id"], offset=offset, notes=0, on=on)
     return reply.data, reply.result
 
 
@@ -109,7 +111,10 @@ def test_a_damaged_record_of_a_job_is_an_error_or_left_out(machine: Machine, nam
     job = machine.start(agent, "true")
     log_of(agent, job)
     (machine.state / "jobs" / job["id"] / name).write_text(damaged)
-    for asked in ({"method": "job_list"}, {"method": "job_follow", "id": job["id"], "offset": 0, "on": False}):
+    for asked in (
+        {"method": "job_list"},
+        {"method": "job_follow", "id": job["id"], "offset": 0, "notes": 0, "on": False},
+    ):
         with contextlib.suppress(ColabRemoteError):
             agent.ask(**asked)
     log, _ = log_of(agent, machine.start(agent, "echo runs"))
@@ -152,18 +157,18 @@ def test_the_end_is_recorded_though_nobody_watches(machine: Machine, agent: Conv
 
 def test_a_log_is_followed_by_offset_while_it_grows(machine: Machine, agent: Conversation) -> None:
     job = machine.start(agent, "echo one; until test -e go; do sleep 0.02; done; echo two")
-    exchange = agent.start("job_follow", id=job["id"], offset=2, on=True)
-    pieces = iter(exchange)
+    exchange = agent.start("job_follow", id=job["id"], offset=2, notes=0, on=True)
+    pieces = (piece for piece in exchange if isinstance(piece, bytes))
     assert next(pieces) == b"e\n"
     (machine.work / "go").touch()
-    assert b"".join(piece for piece in pieces if isinstance(piece, bytes)) == b"two\n"
+    assert b"".join(pieces) == b"two\n"
     assert exchange.result["state"] == "done"
 
 
 def test_following_can_be_cancelled_and_the_job_goes_on(machine: Machine, agent: Conversation) -> None:
     job = machine.start(agent, "echo one; sleep 60")
-    exchange = agent.start("job_follow", id=job["id"], offset=0, on=True)
-    pieces = iter(exchange)
+    exchange = agent.start("job_follow", id=job["id"], offset=0, notes=0, on=True)
+    pieces = (piece for piece in exchange if isinstance(piece, bytes))
     assert next(pieces) == b"one\n"
     exchange.cancel()
     assert list(pieces) == []
@@ -250,11 +255,54 @@ def test_a_job_reads_nothing_and_holds_no_file_of_ours(machine: Machine, agent: 
     assert int(log) == 4  # 0, 1, 2 and the folder that ls reads
 
 
+def typing_at(machine: Machine, job: dict[str, Any]) -> Exchange:
+    return machine.agent().start("job_keys", id=job["id"])
+
+
+def test_a_job_with_a_terminal_is_typed_to_and_hears_of_its_windows_size(machine: Machine, agent: Conversation) -> None:
+    command = (
+        'tty -s && stty size; until [ "$(stty size)" = \'50 132\' ]; do sleep 0.02; done; read a; echo "[$a]"; cat'
+    )
+    job = machine.start(agent, command, tty=True)
+    until(lambda: log_of(agent, job, on=False)[0] == b"24 80\r\n")
+    keys = typing_at(machine, job)
+    keys.tell({"rows": 50, "columns": 132})
+    keys.send("한글\r".encode())
+    until(lambda: log_of(agent, job, on=False)[0].endswith("한글\r\n[한글]\r\n".encode()))
+    keys.send(b"\x03")
+    assert log_of(agent, job)[1]["signal"] == signal.SIGINT
+
+
+def test_a_paste_larger_than_any_buffer_arrives_whole(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "stty raw -echo; echo ready; head -c 1000000 | md5sum", tty=True)
+    until(lambda: b"ready" in log_of(agent, job, on=False)[0])
+    pasted = os.urandom(1_000_000)
+    keys = typing_at(machine, job)
+    for begin in range(0, len(pasted), 1 << 16):
+        keys.send(pasted[begin : begin + (1 << 16)])
+    assert hashlib.md5(pasted).hexdigest().encode() in log_of(agent, job)[0]
+
+
+def test_a_shell_at_a_terminal_ends_with_its_jobs(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "exec bash --norc -i", tty=True)
+    typing_at(machine, job).send(b"sleep 60 & echo =$!=\r")
+    child = until(lambda: re.search(rb"=(\d+)=", log_of(agent, job, on=False)[0]))
+    assert agent.ask("job_stop", id=job["id"], grace=0).result["state"] == "stopped"
+    until(lambda: _gone(int(child[1])))
+
+
+def test_keys_for_a_job_without_a_terminal_are_refused(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "sleep 60")
+    with pytest.raises(ColabRemoteError, match="no terminal"):
+        agent.ask("job_keys", id=job["id"])
+
+
 def test_a_dead_runner_leaves_a_lost_job_and_no_guess(machine: Machine, agent: Conversation) -> None:
     job = machine.start(agent, "sleep 60")
     ran = read_json(machine.state / "jobs" / job["id"] / "run.json")
     os.kill(ran["runner"], signal.SIGKILL)
-    assert agent.ask("job_stop", id=job["id"], grace=5).result["state"] == "lost"
+    facts = agent.ask("job_stop", id=job["id"], grace=5).result
+    assert (facts["state"], facts["vm_lives"]) == ("lost", True)
     until(lambda: _gone(job["pid"]))
 
 
@@ -263,7 +311,8 @@ def test_another_boot_makes_a_running_job_lost(machine: Machine, agent: Conversa
     path = machine.state / "jobs" / job["id"] / "run.json"
     ours = path.read_text()
     path.write_text(ours.replace(read_json(path)["boot"], "00000000-0000-0000-0000-000000000000"))
-    assert log_of(agent, job)[1]["state"] == "lost"
+    facts = log_of(agent, job)[1]
+    assert (facts["state"], facts["vm_lives"]) == ("lost", False)
     path.write_text(ours)
 
 
@@ -283,7 +332,28 @@ def test_a_folder_that_is_missing_is_said_and_nothing_is_recorded(machine: Machi
 @pytest.mark.parametrize("identity", ["../../etc", "20261124-120000-abcd/../x", "", "-1"])
 def test_an_id_that_is_none_is_refused(agent: Conversation, identity: str) -> None:
     with pytest.raises(ColabRemoteError, match="no job's id"):
-        agent.ask("job_follow", id=identity, offset=0, on=False)
+        agent.ask("job_follow", id=identity, offset=0, notes=0, on=False)
+
+
+def test_a_full_disk_costs_what_did_not_fit_and_the_job_goes_on(
+    machine: Machine, agent: Conversation, small_disk: Path
+) -> None:
+    machine.state = small_disk
+    agent = machine.agent()
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(SMALL_DISK // 2))
+    wait = "until test -e go; do sleep 0.02; done"
+    job = machine.start(agent, f"seq 1 200000; touch finished; {wait}; echo after; exit 3")
+    until((machine.work / "finished").exists)
+    ballast.unlink()
+    (machine.work / "go").touch()
+    log, facts = log_of(agent, job)
+    assert facts["code"] == 3
+    head, said, tail = re.split(rb"\n\[(\d+) bytes of this log are missing: the disk was full\]\n", log)
+    whole = b"".join(b"%d\n" % number for number in range(1, 200001))
+    assert whole.startswith(head)
+    assert tail == b"after\n"
+    assert len(head) + int(said) == len(whole)
 
 
 def test_a_large_log_arrives_whole_and_the_job_is_not_held_up(machine: Machine, agent: Conversation) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -67,6 +68,21 @@ def test_the_last_lines_of_a_log(host: Host) -> None:
     assert host.laptop("logs", "-f", identity).returncode == 0
     assert host.laptop("logs", "-n", "3", identity).stdout == "4999\n5000\ntail"
     assert host.laptop("logs", "-n", "0", identity).stdout == ""
+
+
+def test_since_and_timestamps_by_this_laptops_clock(host: Host) -> None:
+    identity = job_id(host, "--", "echo first; sleep 1.5; printf 'sec'; sleep 0.5; printf 'ond bar\\nthird'")
+    begun = time.time()
+    live = host.laptop("logs", "-f", "--timestamps", identity).stdout.split("\n")
+    stamped = host.laptop("logs", "--timestamps", identity).stdout.split("\n")
+    assert [line.partition(" ")[2] for line in stamped] == ["first", "second bar", "third"]
+    first, second, third = (datetime.fromisoformat(line.partition(" ")[0]).timestamp() for line in stamped)
+    assert begun - 5 < first < second - 1.3 < third - 1.7 < begun + PATIENCE
+    assert [line.partition(" ")[2] for line in live] == ["first", "second bar", "third"]
+    at = datetime.fromtimestamp(second - 0.7).isoformat()
+    assert host.laptop("logs", "--since", at, identity).stdout == "second bar\nthird"
+    assert host.laptop("logs", "--since", "1h", "-n", "1", identity).stdout == "third"
+    assert host.laptop("logs", "--since", "0s", identity).stdout == ""
 
 
 def test_stop_ends_the_whole_process_group(host: Host) -> None:
@@ -156,6 +172,7 @@ def test_variables_reach_the_job_and_nothing_else(host: Host) -> None:
         (("run", "-e", "NOT_SET_HERE", "--", "true"), 2, "`NOT_SET_HERE` is not set here"),
         (("run", "-e", "=x", "--", "true"), 2, "no name"),
         (("run", "--env-file", "none", "--", "true"), 2, "`none` cannot be read"),
+        (("logs", "--since", "yesterday"), 2, "write it as"),
         (("logs", "nothing-of-that-name"), 2, "nothing-of-that-name"),
         (("stop", "nothing-of-that-name"), 2, "nothing-of-that-name"),
         (("train",), 2, "lies in no project"),

@@ -12,6 +12,7 @@ import pytest
 from sides import PATIENCE, Host, Laptop, Runtime, started_sshd, until
 from vm import lose
 
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 # Writes a checkpoint (a zip, as torch.save's) for each step, from the one it is given on; waits where `wait` says.
 TRAIN = """
 import json, os, pathlib, sys, time, zipfile
@@ -320,3 +321,26 @@ def test_status_watches_a_host_that_goes_silent(laptop: Laptop, tmp_path: Path) 
             until(lambda: next(machines))
             lose(tmp_path / "vm")
             until(lambda: next(machines) is None)
+
+
+@pytest.mark.parametrize("wrong", ["-1d", "+1d"])
+def test_a_runtime_whose_clock_is_wrong_by_a_day_changes_nothing(
+    host: Host, project: Path, tmp_path: Path, wrong: str
+) -> None:
+    if not FAKETIME.exists():
+        pytest.skip("a wrong clock needs apt-get install faketime")
+    laptop = host.laptop
+    variables = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": wrong, "DONT_FAKE_MONOTONIC": "1"}
+    with started_sshd(tmp_path / "wrong", **variables) as runtime:
+        connect(laptop, runtime)
+        done = laptop("train", cwd=project)
+        assert done.returncode == 0, done.stderr
+        assert saved(project) == {"step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
+        assert laptop("logs", "--since", "1h", cwd=project).stdout.startswith("step 0")
+        assert laptop("logs", "--since", "0s", cwd=project).stdout == ""
+        (job,) = (job for job in json.loads(laptop("jobs", "--json").stdout)["jobs"] if job["kind"] == "train")
+        assert (job["state"], job["seconds"] < 60) == ("done", True)
+        (project / "train.py").write_text(TRAIN.replace("range(begin, 4)", "range(begin, 6)"))
+        done = laptop("train", "--resume", cwd=project)
+        assert "resume   saved/run/step-3.pt" in done.stderr
+        assert done.stdout.splitlines()[-1] == "step 5 -r saved/run/step-3.pt"

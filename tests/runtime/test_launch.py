@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -106,6 +107,32 @@ def test_the_log_has_times_and_an_end(vm: Vm) -> None:
         file.write(b"x" * 3_000_000)
     until(lambda: log.stat().st_size < 1_000_000)
     assert (vm.state / "supervisor.log.1").stat().st_size <= 1 << 20
+
+
+def test_a_job_outlives_supervisor_sshd_agents_and_a_second_launch(vm: Vm) -> None:
+    vm.connect(vm.up()["ticket"])
+    job = vm.laptop("run", "--detach", "--", "echo begun; until test -e go; do sleep 0.02; done; echo went; exit 7")
+    assert job.returncode == 0, job.stderr
+    with vm.laptop.started("logs", "-f", job.stdout.strip()) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "begun\n"
+        agents = [process.pid for process in psutil.process_iter() if _is_agent(process, vm)]
+        assert agents
+        for pid in (vm.record()["pid"], vm.record()["sshd"], *agents):
+            with suppress(ProcessLookupError):  # one may end with another
+                os.kill(pid, signal.SIGKILL)
+        vm.connect(vm.up("--restart")["ticket"])
+        (vm.workdir / "go").touch()
+        assert follower.communicate(timeout=2 * PATIENCE)[0] == "went\n"
+    assert follower.returncode == 7
+
+
+def _is_agent(process: psutil.Process, vm: Vm) -> bool:
+    try:
+        mine = process.environ().get("COLAB_REMOTE_STATE") == str(vm.state)
+        return mine and any(word.startswith("import base64") for word in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def test_shutdown_ends_sessions_and_leaves_jobs(vm: Vm) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from bad_network import BadNetwork
+from log_storm import LogStorm
 from sides import PATIENCE, Laptop, Runtime, started_sshd, until
 
 
@@ -60,6 +61,12 @@ def test_a_job_is_followed_across_cuts(laptop: Laptop, network: BadNetwork) -> N
     rest, errors = following.communicate(timeout=PATIENCE)
     assert (following.returncode, rest) == (0, "3\n4\n"), errors
     assert len(laptop.lines()) == 1
+
+
+def test_a_log_comes_home_whole_whatever_is_cut(laptop: Laptop, runtime: Runtime) -> None:
+    with BadNetwork(("127.0.0.1", runtime.port)) as network:
+        LogStorm(laptop, runtime, network, seed=8).round(cuts=6)
+        laptop.end_lines()
 
 
 def test_a_command_that_waits_says_for_what_and_gives_up(laptop: Laptop, network: BadNetwork) -> None:

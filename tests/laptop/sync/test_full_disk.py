@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pair import Pair, new_pair, tree
+from sides import SMALL_DISK as SIZE
 
 from colab_remote.errors import ColabRemoteError
-
-SIZE = 1 << 20
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB, which only root can mount."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a full disk needs root and `mount -t tmpfs`")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_what_cannot_fit_is_refused_before_anything_moves(tmp_path: Path, small_disk: Path) -> None:
