@@ -19,6 +19,7 @@ from pair import Pair  # noqa: E402
 from sides import Laptop, started_sshd  # noqa: E402
 from turmoil import Turmoil  # noqa: E402
 
+PATIENCE = "50"  # seconds for a sync in peace to get there: a machine may be busy
 HANDSHAKE = 8_000  # bytes that pass before a sync's own begin
 
 
@@ -30,7 +31,7 @@ class Typed(Pair):
 
     def sync(self, **_: Any) -> Any:
         """What the command says; a conflict or any other error ends the chaos."""
-        done = self.laptop("sync", "--json", cwd=self.here)
+        done = self.laptop("--timeout", PATIENCE, "sync", "--json", cwd=self.here)
         if done.returncode:
             raise AssertionError(done.stderr)
         return type("Said", (), json.loads(done.stdout))
