@@ -138,7 +138,9 @@ class Run(Checkpoint):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Go on where `on_save_checkpoint` was called. Raises Refused."""
+        """Go on, where it is to be trained, from where `on_save_checkpoint` was called. Raises Refused."""
+        if trainer.state.fn != "fit":
+            return
         if "run" not in checkpoint:
             raise Refused(f"`{self.checkpoint}` is not a checkpoint of this project's kind")
         state = checkpoint["run"]
