@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -34,7 +33,6 @@ _SHAPES = {
 }
 _UNKNOWN = {"state": "lost"}  # its record went with its VM
 _OF_SHELLS = ("BASH_ENV", "PROMPT_COMMAND")  # how `launch` gives login shells their PATH
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from colab_remote.agent.runner import main; main(sys.argv[2])"
 
 
 def start(call: Call) -> dict[str, Any]:
@@ -164,16 +162,10 @@ def _end_orphan(folder: Path) -> None:
 
 
 def _spawn(folder: Path, environment: dict[str, str]) -> None:
-    package = Path(__file__).resolve().parents[2]
-    runner = subprocess.Popen(
-        [sys.executable, "-IS", "-c", _START, str(package), str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    # The values go through a pipe: argv and files are read by others.
-    runner.communicate(json.dumps(environment).encode())
+    if sys.platform != "win32":  # which the runner is not for
+        from colab_remote.agent.runner import begin
+
+        begin(folder, environment)
 
 
 def _begun(folder: Path) -> dict[str, Any]:

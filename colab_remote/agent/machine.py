@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 from colab_remote.agent.serve import Call, Method
-from colab_remote.both.hardware import disk, gpus, memory, run, uptime
+from colab_remote.both.hardware import begun, disk, gpus, memory, said_by, uptime
 from colab_remote.both.whole import read_json
 
+# Imports nothing that takes longer than Python itself, torch least of all.
 _PYTHON = """
-import json, sys
-from importlib import metadata
-try:
-    torch = metadata.version("torch")
-except metadata.PackageNotFoundError:
-    torch = None
-print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "torch": torch}))
+import os, sys
+print("%d.%d.%d" % sys.version_info[:3])
+for folder in sys.path:
+    try:
+        with open(os.path.join(folder, "torch", "version.py")) as file:
+            print(next(line for line in file if line.startswith("__version__")).split("'")[1])
+            break
+    except (OSError, StopIteration, IndexError):
+        pass
 """
 
 
@@ -50,6 +52,7 @@ def sshd(call: Call) -> dict[str, Any]:
 
 def machine(call: Call) -> dict[str, Any]:
     """GPUs, memory, disk under `workdir`, uptime and load of the machine, and the Python that jobs get."""
+    python = begun(["python3", "-c", _PYTHON])  # beside the driver, which takes as long
     return {
         "gpus": gpus(),
         "memory": memory(),
@@ -58,14 +61,14 @@ def machine(call: Call) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "load": float(Path("/proc/loadavg").read_text("ascii").split()[0]),
         "clock": time.time(),
-        **python(),
+        **_versions(said_by(python)),
     }
 
 
-def python() -> dict[str, Any]:
-    """Versions of the `python3` that a job gets, and of its torch, which is not imported for that."""
-    said = run(["python3", "-c", _PYTHON])
-    return dict(json.loads(said)) if said else {"python": None, "torch": None}
+def _versions(said: str) -> dict[str, Any]:
+    """Of the `python3` that a job gets, and of its torch."""
+    python, torch, *_ = *said.split(), None, None
+    return {"python": python, "torch": torch}
 
 
 def _can_be_set(name: str, value: object) -> bool:

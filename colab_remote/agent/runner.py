@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import resource
 import select
@@ -28,22 +27,47 @@ assert sys.platform != "win32"  # runs on the runtime, which is Linux
 _LINGER = 2.0  # seconds that the rest of an ended job's group gets to end by itself
 _WINDOW = struct.pack("HHHH", 24, 80, 0, 0)  # a terminal's rows and columns before anybody is there
 _NEVER = float("inf")
+_TELLING = 1  # the descriptor whose end tells the agent that the job has begun
 
 
-def main(folder: str) -> None:
-    """Detach from the caller, who waits for the end of our stdout; stdin holds the job's environment as JSON."""
-    environment = json.load(sys.stdin.buffer)
+def begin(folder: Path, environment: dict[str, str]) -> None:
+    """Start the job's runner, a process that outlives us; returns when the job has begun, or could not.
+
+    A fork of the agent, which has no threads: a new interpreter takes longer to start than many jobs to run.
+    """
+    begun, telling = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            _run_detached(folder, environment, telling)
+        finally:
+            os._exit(1)
+    os.close(telling)
+    os.waitpid(child, 0)
+    os.read(begun, 1)
+    os.close(begun)
+
+
+def _run_detached(folder: Path, environment: dict[str, str], telling: int) -> None:
+    os.setsid()
     if os.fork():
         os._exit(0)
-    os.setsid()
     os.chdir("/")
     os.umask(0o077)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor, kept in enumerate((nothing, telling, nothing)):
+        os.dup2(kept, descriptor)
+    # The conversation's among them: its end must not wait for the job's.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
     try:
-        Runner(Path(folder)).run(environment)
+        Runner(folder).run(environment)
     except BaseException as error:
         # Nobody reads our stderr: what stopped us must be found in the record.
-        if not (Path(folder) / "exit.json").exists():
-            _record(Path(folder), {"code": 125, "error": f"{type(error).__name__}: {error}", "ended": time.time()})
+        if not (folder / "exit.json").exists():
+            _record(folder, {"code": 125, "error": f"{type(error).__name__}: {error}", "ended": time.time()})
 
 
 class Log:
@@ -130,15 +154,20 @@ class Runner:
             raise
         os.close(writing)
         environment.clear()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _TELLING)
         ended = threading.Event()
-        if self.job.get("to_vault"):
-            from colab_remote.agent.vault import fill
-
-            threading.Thread(target=fill, args=(self.folder, self.job, ended)).start()
+        filling = threading.Thread(target=self._fill_vault, args=(ended,))
+        filling.start()
         self._pump(reading, alarm, log)
         self._record_end()
         ended.set()
+        filling.join()
+
+    def _fill_vault(self, ended: threading.Event) -> None:
+        if self.job.get("to_vault"):
+            from colab_remote.agent.vault import fill
+
+            fill(self.folder, self.job, ended)
 
     def _listen(self) -> int:
         alarm, ring = os.pipe()

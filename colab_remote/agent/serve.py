@@ -139,10 +139,12 @@ class Call:
 Method = Callable[[Call], dict[str, Any]]
 
 
-def serve(wire: Wire, greeting: str, methods: dict[str, Method]) -> None:
-    """Greet, then answer calls until the laptop closes its side."""
+def serve(wire: Wire, greeting: str, load: Callable[[], dict[str, Method]]) -> None:
+    """Greet, then answer calls until the laptop closes its side; `load` gives the methods."""
     wire.write(f"{greeting}\n".encode())
     try:
+        wire.flush()
+        methods = load()  # while the greeting travels, and the first call after it
         while True:
             frame = wire.frame()
             if frame is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _ZIPPED = (".pt", ".pth", ".ckpt", ".npz")
 
@@ -17,7 +18,7 @@ class Units:
     """Which checkpoint a file belongs to: a pattern that ends in `/` names folders, each of them one checkpoint."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._folders = GitIgnoreSpec.from_lines(pattern for pattern in patterns if pattern.endswith("/"))
+        self._folders = matcher(pattern for pattern in patterns if pattern.endswith("/"))
         self._known: dict[str, str] = {}
 
     def of(self, path: str) -> str:
@@ -27,6 +28,13 @@ class Units:
             folders = ("/".join(parts[:count]) for count in range(1, len(parts)))
             self._known[path] = next((folder for folder in folders if self._folders.match_file(f"{folder}/")), path)
         return self._known[path]
+
+
+def matcher(patterns: Iterable[str]) -> GitIgnoreSpec:
+    """What says whether a path is named by patterns that are written as in .gitignore."""
+    from pathspec import GitIgnoreSpec  # here: a job without outputs does not wait for it
+
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def whole_by_format(path: Path) -> bool | None:
@@ -43,6 +51,8 @@ def whole_by_format(path: Path) -> bool | None:
 
 def _zip(path: Path) -> bool:
     """Whether the central directory, which is written last, is there and names nothing beyond itself."""
+    import zipfile  # here: most commands look at no checkpoint
+
     try:
         with zipfile.ZipFile(path) as archive:
             return all(entry.header_offset + entry.compress_size <= archive.start_dir for entry in archive.infolist())

@@ -40,11 +40,27 @@ def uptime() -> float:
 
 def run(command: list[str]) -> str:
     """What a command prints, empty where it is missing, fails or does not answer."""
+    return said_by(begun(command))
+
+
+def begun(command: list[str]) -> subprocess.Popen[bytes] | None:
+    """A command under way, None where it is missing."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
+
+
+def said_by(process: subprocess.Popen[bytes] | None) -> str:
+    """What it prints, empty where it fails or does not answer."""
+    if process is None:
         return ""
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
+    try:
+        said, _ = process.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+    return "" if process.returncode else said.decode("utf-8", "replace")
 
 
 def _gpu(line: str) -> dict[str, Any] | None:

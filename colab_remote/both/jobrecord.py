@@ -11,8 +11,8 @@ jobs/ID/exit.json   code, signal, stopped, ended, usage
 from __future__ import annotations
 
 import calendar
+import os
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -24,7 +24,7 @@ OVER = ("done", "failed", "stopped", "lost")
 
 def make_id() -> str:
     """A new job's id: the second it was asked for (UTC) and a random tail."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
 
 
 def state(ran: dict[str, Any], ended: dict[str, Any], alive: bool) -> str:

@@ -12,9 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pathspec import GitIgnoreSpec
-
-from colab_remote.both.checkpoint import Units, whole_by_format
+from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.protocol import CHUNK
 from colab_remote.both.whole import flush_folder, read_json, write_json
 from colab_remote.errors import Refused
@@ -72,7 +70,7 @@ class Home:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._ours = project.root / OURS
-        self._patterns = GitIgnoreSpec.from_lines([*project.outputs, *project.checkpoints])
+        self._patterns = matcher([*project.outputs, *project.checkpoints])
         self._units = Units(project.checkpoints)
         self._record = self._ours / "outputs.json"
         self._files: dict[str, dict[str, Any]] = {}
@@ -127,7 +125,7 @@ class Home:
 
     def checkpoints(self) -> list[Checkpoint]:
         """The whole checkpoints at home, the newest last."""
-        spec = GitIgnoreSpec.from_lines(self.project.checkpoints)
+        spec = matcher(self.project.checkpoints)
         found = {path: self._written(path) for path in _files(self.project.root) if spec.match_file(path)}
         whole = [unit for unit in self._by_unit(found).items() if self._whole(*unit)]
         return sorted((self._checkpoint(*unit) for unit in whole), key=_rank)

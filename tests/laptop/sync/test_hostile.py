@@ -70,7 +70,7 @@ class Liar:
 
         def lie() -> None:
             with contextlib.suppress(OSError):  # the laptop hangs up on liars
-                serve(Wire(its.fileno(), its.fileno()), "liar", methods)
+                serve(Wire(its.fileno(), its.fileno()), "liar", lambda: methods)
 
         thread = threading.Thread(target=lie)
         thread.start()
