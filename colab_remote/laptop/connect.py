@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from colab_remote.errors import Refused, Unreachable, WrongRuntime
+from colab_remote.errors import ProviderRefused, Refused, Unreachable, WrongRuntime
 from colab_remote.laptop import ssh_config
+from colab_remote.laptop.dial import dial
 from colab_remote.laptop.hosts import Host, all_hosts, check_name, forget_host, host_names, load_host, save_host
 from colab_remote.laptop.line.start import stop_line
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import ours
 from colab_remote.laptop.proxy import ENVIRONMENT, proxy_to
+from colab_remote.laptop.reach import reach
 from colab_remote.ticket import Ticket
 
 _OLD_PATIENCE = 5.0  # seconds for a host that is about to be replaced to show that it is still there
+_PAUSE = 0.1
 
 
 def connect(
@@ -35,10 +38,10 @@ def connect(
     still answers, unless `replacing`.
     """
     host = Host(check_name(name), ticket, key.absolute(), proxy=_proxy(name, ticket, proxy))
-    kind, host_key, machine = _meet(host, timeout)
+    kind, host_key, machine, single = _meet(host, timeout, _freed(host))
     if not replacing:
         _keep_one_that_answers(host)
-    host = replace(host, pinned=time.time(), gpu=machine.kind)
+    host = replace(host, pinned=time.time(), gpu=machine.kind, single=single)
     others = [other for other in all_hosts() if other.name != name]
     # What may fail for a reason of the user's comes first; ssh passes over an `Include` of nothing.
     ssh_config.add_include()
@@ -52,8 +55,7 @@ def disconnect(name: str) -> None:
     """Forget a host: its line, record, pinned key and block; with the last one our `Include` in the user's config."""
     if name not in host_names():
         load_host(name)
-    if sys.platform != "win32":
-        stop_line(name)
+    stop_line(name)
     forget_host(name)
     hosts = all_hosts()
     ssh_config.write_config(hosts)
@@ -72,11 +74,47 @@ def _proxy(name: str, ticket: Ticket, named: str | None) -> str:
     return ENVIRONMENT if proxy_to(ticket.host, ticket.port or 0, "") else ""
 
 
-def _meet(host: Host, timeout: float | None) -> tuple[str, str, Machine]:
-    from colab_remote.laptop.connection import open_connection
+def _freed(host: Host) -> bool:
+    """End the line that holds the one connection which the host's door takes; whether there may have been one."""
+    if host.name not in host_names():
+        return False
+    old = load_host(host.name)
+    if not old.single or old.ticket != host.ticket:
+        return False
+    stop_line(host.name)
+    return True
 
-    with closing(open_connection(host, timeout)) as connection, closing(connection.open_agent()) as agent:
-        return (*connection.host_key(), ask_machine(agent, host.ticket.workdir))
+
+def _meet(host: Host, timeout: float | None, freed: bool) -> tuple[str, str, Machine, bool]:
+    from colab_remote.laptop.connection import Connection, open_connection
+
+    deadline = time.monotonic() + (_OLD_PATIENCE if freed else 0)
+
+    def opened() -> Connection:
+        while True:
+            try:
+                return open_connection(host, timeout)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)  # a door takes a moment to see that it is free
+
+    with closing(opened()) as connection, ThreadPoolExecutor(1) as pool, closing(connection.open_agent()) as agent:
+        single = pool.submit(_takes_one, host)
+        return (*connection.host_key(), ask_machine(agent, host.ticket.workdir), single.result())
+
+
+def _takes_one(host: Host) -> bool:
+    """Whether the door hangs up on a second connection while one is open."""
+    if host.ticket.scheme == "colab" or host.ticket.via:  # Google's own does; a machine of one's own does not
+        return not host.ticket.via
+    try:
+        with closing(dial(host.ticket, _OLD_PATIENCE, host.proxy)) as second:
+            return not second.recv(1)
+    except (TimeoutError, ProviderRefused):
+        return False
+    except (OSError, Unreachable):
+        return True
 
 
 def _keep_one_that_answers(new: Host) -> None:
@@ -91,10 +129,9 @@ def _keep_one_that_answers(new: Host) -> None:
 
 
 def _answers(host: Host) -> bool:
-    from colab_remote.laptop.connection import open_connection
-
     try:
-        open_connection(host, _OLD_PATIENCE).close()
+        with reach(host, _OLD_PATIENCE) as reached:
+            reached.open_agent().close()
     except (Unreachable, WrongRuntime):
         return False
     return True

@@ -22,6 +22,7 @@ class Host:
 
     `pinned` is when it was connected (seconds since 1970), `gpu` what it was then, empty for none. `proxy` is what is
     kept of a proxy on the way, see `proxy_to`: a URL may hold a password, and this file is its owner's alone.
+    `single`: its door takes one connection at a time, which everything shares.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Host:
     pinned: float = 0.0
     gpu: str = ""
     proxy: str = field(default="", repr=False)
+    single: bool = False
 
 
 def check_name(name: str) -> str:
@@ -49,7 +51,7 @@ def load_host(name: str) -> Host:
         kept = read_json(path)
         ticket = parse_ticket(str(kept["ticket"]))
         facts = float(kept.get("pinned", 0)), str(kept.get("gpu", "")), str(kept.get("proxy", ""))
-        return Host(name, ticket, Path(kept["key"]), *facts)
+        return Host(name, ticket, Path(kept["key"]), *facts, single=bool(kept.get("single")))
     except FileNotFoundError:
         raise Refused(f"no host is called `{name}`", _known_hint()) from None
     except NewerFormat as error:
@@ -69,7 +71,7 @@ def save_host(host: Host) -> None:
     except FileNotFoundError:
         kept = {}
     facts = {"ticket": str(host.ticket), "key": str(host.key), "pinned": host.pinned, "gpu": host.gpu}
-    write_json(path, {**kept, **facts, "proxy": host.proxy})
+    write_json(path, {**kept, **facts, "proxy": host.proxy, "single": host.single})
 
 
 def forget_host(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import stat
@@ -135,16 +136,18 @@ def quoted(path: str) -> str:
     return f'"{escaped}"'
 
 
-def proxy_command(scheme: str, host: str, port: int | None, python: str, platform: str) -> str:
-    """The ProxyCommand for a way that ssh does not know; absolute, because an editor's PATH is not a shell's."""
-    address = f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
-    words = [python, "-m", "colab_remote", "proxy", address]
+def proxy_command(target: str, python: str, platform: str, home: str = "") -> str:
+    """The ProxyCommand to a host of ours, or to a URL; absolute, because an editor's PATH is not a shell's.
+
+    `home` is what COLAB_REMOTE_HOME says, which an editor need not know either.
+    """
+    words = [python, "-m", "colab_remote", "proxy", target]
     if platform == "win32":
         # ssh starts it itself there, Git's ssh by a POSIX shell: quotes and slashes are what both understand.
         program = python.replace("\\", "/")
         line = f'"{program}" {subprocess.list2cmdline(words[1:])}'
     else:
-        line = shlex.join(words)
+        line = shlex.join(["env", f"COLAB_REMOTE_HOME={home}", *words] if home else words)
     return line.replace("%", "%%")
 
 
@@ -163,12 +166,16 @@ def _block(host: Host, pinned: Path) -> str:
 
 def _proxy(host: Host) -> str:
     ticket = host.ticket
-    if ticket.via:
+    port = f":{ticket.port}" if ticket.port else ""
+    if host.single:
+        command = proxy_command(host.name, sys.executable, sys.platform, os.environ.get("COLAB_REMOTE_HOME", ""))
+    elif ticket.via:
         return f"    ProxyJump {ticket.via}\n"
-    if ticket.scheme == "ssh" and host.proxy in ("", NONE):
+    elif ticket.scheme == "ssh" and host.proxy in ("", NONE):
         return ""
-    address = (ticket.scheme, ticket.host, ticket.port)
-    return f"    ProxyCommand {proxy_command(*address, sys.executable, sys.platform)}\n"
+    else:
+        command = proxy_command(f"{ticket.scheme}://{ticket.host}{port}", sys.executable, sys.platform)
+    return f"    ProxyCommand {command}\n"
 
 
 def _file(path: Path) -> str:

@@ -193,4 +193,4 @@ def test_the_bridge_leads_nowhere_else(host: Host) -> None:
     ],
 )  # fmt: skip
 def test_the_proxy_command_is_quoted_for_the_shell_that_reads_it(python: str, platform: str, line: str) -> None:
-    assert proxy_command("wss", "x.ngrok.app", None, python, platform) == line
+    assert proxy_command("wss://x.ngrok.app", python, platform) == line

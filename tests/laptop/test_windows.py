@@ -61,7 +61,7 @@ def test_icacls_is_run_and_its_refusal_told(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_proxy_command_is_read_alike_by_windows_and_by_a_posix_shell() -> None:
     python = r"C:\Users\김 민수\100%\python.exe"
-    line = proxy_command("wss", "x.ngrok-free.app", None, python, "win32")
+    line = proxy_command("wss://x.ngrok-free.app", python, "win32")
     assert line.startswith('"C:/Users/김 민수/100%%/python.exe" -m colab_remote proxy')
     echo = ["sh", "-c", f"printf '%s\\n' {line.replace('%%', '%')}"]
     words = subprocess.check_output(echo, text=True).splitlines()
@@ -70,7 +70,7 @@ def test_a_proxy_command_is_read_alike_by_windows_and_by_a_posix_shell() -> None
 
 
 def test_a_macs_home_is_quoted_for_the_shell() -> None:
-    line = proxy_command("wss", "x.ngrok-free.app", None, "/Users/김 민수/python", "darwin")
+    line = proxy_command("wss://x.ngrok-free.app", "/Users/김 민수/python", "darwin")
     assert line == "'/Users/김 민수/python' -m colab_remote proxy wss://x.ngrok-free.app"
 
 

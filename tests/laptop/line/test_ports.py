@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import socketserver
@@ -187,8 +188,7 @@ def door(laptop: Laptop, runtime: Runtime) -> Iterator[OneConnection]:
 
 
 def test_everything_at_once_through_a_door_for_one(laptop: Laptop, door: OneConnection, runtime: Runtime) -> None:
-    proxy = f"ProxyCommand={sys.executable} -m colab_remote proxy colab"
-    options = ("-F", str(laptop.home / ".ssh" / "config"), "-o", proxy)
+    options = ("-F", str(laptop.home / ".ssh" / "config"))
     project = laptop.home / "one-door"
     project.mkdir()
     (project / "colab-remote.toml").touch()
@@ -209,4 +209,6 @@ def test_everything_at_once_through_a_door_for_one(laptop: Laptop, door: OneConn
     assert following.communicate(timeout=PATIENCE)[0].endswith("1\n2\n3\n")
     assert (runtime.workdir / "by-scp").stat().st_size == 5_000_000
     assert (runtime.workdir / "one-door" / "big").stat().st_size == 5_000_000
-    assert door.refused == 0
+    assert door.refused == 1, "that of `connect`, which tried"
+    ticket = json.loads((laptop.ours / "hosts" / "colab.json").read_text())["ticket"]
+    assert laptop("connect", ticket, "--open", "none").returncode == 0, "again, while the line is warm"
