@@ -17,7 +17,7 @@ from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.dial import PATIENCE, Dialled, Told, dial
 from colab_remote.laptop.forward import join
 from colab_remote.laptop.hosts import Host
-from colab_remote.laptop.keys import read_key
+from colab_remote.laptop.keys import ask_passphrase, load_key
 from colab_remote.laptop.proxy import proxy_to
 from colab_remote.ticket import fingerprint
 
@@ -173,13 +173,19 @@ def open_connection(host: Host, timeout: float | None = None) -> Connection:
 
     Raises Unreachable; WrongRuntime for another host key; Refused for a key of ours that cannot be used.
     """
-    connection = log_in(host, timeout or PATIENCE)
+    passphrase = ask_passphrase(host.key)
+    connection = log_in(host, timeout or PATIENCE, passphrase=passphrase)
     threading.Thread(target=_watch, args=(connection,), daemon=True).start()
     return connection
 
 
-def log_in(host: Host, timeout: float, window: int = _WINDOW, told: Told = lambda step: None) -> Connection:
-    """A connection that nobody probes yet; `window` is what each of its channels takes in advance, in bytes."""
+def log_in(
+    host: Host, timeout: float, window: int = _WINDOW, told: Told = lambda step: None, passphrase: str = ""
+) -> Connection:
+    """A connection that nobody probes yet; `window` is what each of its channels takes in advance, in bytes.
+
+    `passphrase` opens the host's key, where ssh-agent does not hold it.
+    """
     deadline = time.monotonic() + timeout
     stream = Counted(dial(host.ticket, timeout, host.proxy, told), told)
     told("SSH banner")
@@ -187,7 +193,7 @@ def log_in(host: Host, timeout: float, window: int = _WINDOW, told: Told = lambd
 
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
     try:
-        key = _load_key(host)
+        key = load_key(host.key, passphrase)
     except BaseException:
         stream.close()
         raise
@@ -290,19 +296,6 @@ def _log_in(transport: paramiko.Transport, host: Host, key: paramiko.PKey) -> No
         ) from None
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise Unreachable(f"`{host.name}` hung up during the login: {_words(error)}", GONE) from None
-
-
-def _load_key(host: Host) -> paramiko.PKey:
-    import paramiko
-
-    read_key(host.key)
-    try:
-        return paramiko.PKey.from_path(host.key)
-    except (ValueError, TypeError, paramiko.SSHException):
-        raise Refused(
-            f"`{host.key}` cannot be read as a private key without a passphrase",
-            "`connect` again with another `-i`, or without: colab-remote then makes a key of its own",
-        ) from None
 
 
 def _greeted(channel: paramiko.Channel, sent: Bundle, host: str) -> None:

@@ -68,14 +68,10 @@ def test_a_missing_key_is_named(laptop: Laptop, runtime: Runtime) -> None:
     assert not (laptop.ours / "hosts").exists()
 
 
-@pytest.mark.parametrize("passphrase", ["secret", None])
-def test_what_cannot_be_read_as_a_key_is_refused(laptop: Laptop, runtime: Runtime, passphrase: str | None) -> None:
+def test_what_cannot_be_read_as_a_key_is_refused(laptop: Laptop, runtime: Runtime) -> None:
     key = laptop.home / "key"
     key.write_text("no key\n")
-    if passphrase:
-        key.unlink()
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(key)], check=True)
     done = laptop("connect", runtime.ticket, "-i", str(key))
     assert done.returncode == 2, done.stderr
-    assert "cannot be read as a private key without a passphrase" in done.stderr
+    assert f"`{key}` cannot be read as a private key" in done.stderr
     assert not (laptop.ours / "hosts").exists()
