@@ -23,7 +23,7 @@ def sync_lock(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock at `path`, waiting up to `patience` seconds. Raises Refused with who holds it."""
     with open(path, "a+b") as file:
         deadline = time.monotonic() + patience
-        while not _try_lock(file.fileno()):
+        while not try_lock(file.fileno()):
             if time.monotonic() > deadline:
                 raise Refused(f"another sync of this project runs: {_holder(path)}", "wait for it, or end it")
             time.sleep(_LOOK)
@@ -44,7 +44,8 @@ def _holder(path: Path) -> str:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
+        """Take the lock of an open file, if nobody else has it; the system lets go of it with its holder."""
         os.lseek(handle, _SPAN, os.SEEK_SET)
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -56,7 +57,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(handle: int) -> bool:
+    def try_lock(handle: int) -> bool:
+        """Take the lock of an open file, if nobody else has it; the system lets go of it with its holder."""
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -47,8 +46,7 @@ def reach(host: Host, timeout: float | None = None, say: Callable[[str], None] =
 
 
 def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reach | None:
-    # Windows has no line yet: its sockets have no path that only their owner can reach.
-    if sys.platform == "win32" or os.environ.get("COLAB_REMOTE_LINE") == "0":
+    if os.environ.get("COLAB_REMOTE_LINE") == "0":
         return None
     from colab_remote.laptop.line.client import Line, is_wanted
 

@@ -13,8 +13,9 @@ from colab_remote.errors import Unreachable
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.dial import PATIENCE
 from colab_remote.laptop.hosts import Host, mark_contact
-from colab_remote.laptop.line.door import FORMAT, Gone, door, error_of, installed, read_line, send_line
-from colab_remote.laptop.line.start import connect, start_line
+from colab_remote.laptop.line.door import FORMAT, Gone, Local, door, error_of, installed, read_line, send_line
+from colab_remote.laptop.line.start import start_line
+from colab_remote.laptop.line.way import connect
 
 _SILENCE = 5.0  # seconds that a line may be late with its answer
 _PAUSE = 0.02  # seconds before the next line is asked
@@ -22,7 +23,7 @@ _PAUSE = 0.02  # seconds before the next line is asked
 
 def is_wanted(host: str) -> bool:
     """Whether there is a line, or the user's settings want one."""
-    return door(host).socket.exists() or _settings_want_one()
+    return door(host).entrance.exists() or _settings_want_one()
 
 
 class Line:
@@ -30,7 +31,7 @@ class Line:
 
     def __init__(self, host: Host, timeout: float | None, say: Callable[[str], None]) -> None:
         self._host, self._patience, self._say = host, timeout or PATIENCE, say
-        self._streams: list[socket.socket] = []
+        self._streams: list[Local] = []
 
     def open_agent(self) -> Conversation:
         """A conversation with an agent of its own. Raises what making a connection raises."""
@@ -51,12 +52,12 @@ class Line:
                 stream.shutdown(socket.SHUT_RDWR)
             stream.close()
 
-    def _borrowed(self, what: str, **more: Any) -> socket.socket:
+    def _borrowed(self, what: str, **more: Any) -> Local:
         found = door(self._host.name)
         deadline = time.monotonic() + self._patience
         asked = {"v": FORMAT, "app": installed(), "open": what, "ticket": str(self._host.ticket), "pid": os.getpid()}
         while True:
-            stream = connect(found) or start_line(self._host.name, found)
+            stream = connect(found) or start_line(self._host, found)
             try:
                 send_line(stream, {**asked, **more, "deadline": max(0.1, deadline - time.monotonic())})
                 self._admitted(stream, deadline)
@@ -75,7 +76,7 @@ class Line:
             self._streams.append(stream)
             return stream
 
-    def _admitted(self, stream: socket.socket, deadline: float) -> None:
+    def _admitted(self, stream: Local, deadline: float) -> None:
         """Wait until the line has lent what was asked for. Raises its error; Gone where it ended."""
         told = ""
         while True:

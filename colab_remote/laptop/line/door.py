@@ -5,20 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
 import stat
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
+from colab_remote.laptop.conversation import Stream
 from colab_remote.laptop.places import ours, records
 
 FORMAT = 1  # of what is said through the socket
 _LONGEST = 100  # bytes of a socket's path, which systems hold in 104 or 108
 _LONGEST_LINE = 1 << 16
+
+
+class Local(Stream, Protocol):
+    """A stream between two processes of this machine."""
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Wait no longer than so many seconds for the other end."""
 
 
 class Gone(Exception):
@@ -27,14 +34,14 @@ class Gone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A host's line: its socket, the lock that it holds for life, the record of its process, its log."""
+    """A host's line: where it listens, the lock that it holds for life, the record of its process, its log."""
 
     host: str
     stem: str
 
     @property
-    def socket(self) -> Path:
-        """The socket's path, short enough for every system."""
+    def entrance(self) -> Path:
+        """The Unix socket, its path short enough for every system; on Windows a file that names a pipe."""
         return Path(f"{self.stem}.sock")
 
     @property
@@ -72,29 +79,19 @@ def installed() -> str:
     return digest.hexdigest()
 
 
-def local_socket() -> socket.socket:
-    """A socket that listens on a path, or connects to one."""
-    if sys.platform == "win32":  # there commands connect by themselves, see `reach`
-        raise NotImplementedError
-    return socket.socket(socket.AF_UNIX)
-
-
-def send_line(stream: socket.socket, value: dict[str, Any]) -> None:
+def send_line(stream: Local, value: dict[str, Any]) -> None:
     """Send one JSON line."""
     stream.sendall(json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n")
 
 
-def read_line(stream: socket.socket) -> dict[str, Any]:
+def read_line(stream: Local) -> dict[str, Any]:
     """The next JSON line, and not a byte of what follows it. Raises Gone, ValueError, OSError."""
-    line = b""
-    while True:
-        seen = stream.recv(4096, socket.MSG_PEEK)
-        if not seen:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = stream.recv(1)
+        if not byte:
             raise Gone
-        end = seen.find(b"\n") + 1
-        line += stream.recv(end or len(seen))
-        if end:
-            break
+        line += byte
         if len(line) > _LONGEST_LINE:
             raise ValueError("a line without end")
     value = json.loads(line)
@@ -114,8 +111,12 @@ def error_of(said: dict[str, Any]) -> ColabRemoteError:
 
 
 def _run_folder() -> Path:
+    if sys.platform == "win32":  # where the temporary folder is each user's own
+        folder = Path(tempfile.gettempdir(), "colab-remote")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
     given = os.environ.get("XDG_RUNTIME_DIR")
-    shared = f"colab-remote-{_user()}"
+    shared = f"colab-remote-{os.geteuid()}"
     choices = [Path(given) / "colab-remote"] if given else []
     choices += [Path(tempfile.gettempdir()) / shared, Path("/tmp") / shared]
     fits = (choice for choice in choices if len(os.fsencode(choice)) + len("/0123456789abcdef.sock") <= _LONGEST)
@@ -126,16 +127,10 @@ def _run_folder() -> Path:
     except OSError as error:
         raise _refused(f"`{folder}` cannot be used: {error.strerror}") from None
     # Under a temporary folder, anybody could have been there first.
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != _user() or facts.st_mode & 0o077:
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
         raise _refused(f"`{folder}` is not a folder of yours alone")
     return folder
 
 
 def _refused(message: str) -> Refused:
     return Refused(message, "XDG_RUNTIME_DIR names another place for sockets, COLAB_REMOTE_LINE=0 does without")
-
-
-def _user() -> int:
-    if sys.platform == "win32":
-        raise NotImplementedError
-    return os.geteuid()

@@ -21,10 +21,10 @@ _LONGEST_PAUSE = 60.0
 
 
 class Link:
-    """The connection to the host called `name`; `note` writes to the line's log."""
+    """The connection to the host called `name`; `note` writes to the line's log, `passphrase` opens the key."""
 
-    def __init__(self, name: str, note: Callable[[str], None]) -> None:
-        self._name, self._note = name, note
+    def __init__(self, name: str, note: Callable[[str], None], passphrase: str) -> None:
+        self._name, self._note, self._passphrase = name, note, passphrase
         self._making = threading.Lock()
         self._live: Live | None = None
         self._lost = float("-inf")  # when contact was lost, on the steady clock
@@ -88,7 +88,7 @@ class Link:
             live.close()
         if self._live:
             self._finished, self._live = self.passed(), None
-        found = self._live = Live(log_in(host, patience, FLOOR))
+        found = self._live = Live(log_in(host, patience, FLOOR, self._passphrase))
         self.tunnel = tunnel(host.ticket)
         self._note(f"connected to {host.ticket.host}:{host.ticket.port or ''}")
         threading.Thread(target=self._watch, args=(found,), daemon=True).start()

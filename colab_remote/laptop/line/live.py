@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import select
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.connection import Connection
-from colab_remote.laptop.line.door import send_line
+from colab_remote.laptop.line.door import Local, send_line
 from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, window
+from colab_remote.laptop.line.way import wait_for_hangup
 
 if TYPE_CHECKING:
     import paramiko
@@ -36,7 +35,7 @@ _KEYSTROKES = 4 << 10  # bytes that never wait for credit
 class Lent:
     """A channel and the client's socket that it is joined to."""
 
-    def __init__(self, channel: paramiko.Channel, client: socket.socket, whole: bool) -> None:
+    def __init__(self, channel: paramiko.Channel, client: Local, whole: bool) -> None:
         # `whole`: its two directions end together, as an agent's do.
         self.channel, self.client, self.whole = channel, client, whole
         self.ahead = FLOOR  # bytes that the far end may still send, or that lie with us
@@ -88,7 +87,7 @@ class Live:
             self._agents += 1
         return self._opened()
 
-    def carry(self, channel: paramiko.Channel, client: socket.socket, *, agent: bool) -> None:
+    def carry(self, channel: paramiko.Channel, client: Local, *, agent: bool) -> None:
         """Join channel and socket until both directions have ended."""
         channel.in_window_threshold = 1 << 62  # what the far end may send is said by `_delivered` alone
         lent = Lent(channel, client, agent)
@@ -109,7 +108,7 @@ class Live:
             self._agents -= agent
             self._changed.notify_all()
 
-    def reverse(self, port: int, local: int, client: socket.socket) -> None:
+    def reverse(self, port: int, local: int, client: Local) -> None:
         """Lead what connects to `port` on the runtime to `local` here, until the client hangs up or contact is lost."""
 
         def lead(channel: paramiko.Channel) -> None:
@@ -158,7 +157,7 @@ class Live:
         self.connection.wait()
         self._poke.set()
 
-    def _hang_up_when_over(self, client: socket.socket) -> None:
+    def _hang_up_when_over(self, client: Local) -> None:
         self.connection.wait()
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
@@ -196,7 +195,7 @@ class Live:
                 lent.channel.sendall(data)
             if not lent.whole:
                 lent.channel.shutdown_write()
-                _wait_for_hangup(lent.client)
+                wait_for_hangup(lent.client)
         _close(lent.channel)
 
     def _down(self, lent: Lent) -> None:
@@ -308,12 +307,3 @@ def _close(channel: paramiko.Channel) -> None:
     """Close it, also where the connection has just broken: who lent it has still to hear of that."""
     with suppress(OSError, EOFError):
         channel.close()
-
-
-def _wait_for_hangup(client: socket.socket) -> None:
-    """Return when the other end is closed for reading too, where its end of file left that open."""
-    if sys.platform == "win32":
-        raise NotImplementedError
-    waiter = select.poll()
-    waiter.register(client, 0)
-    waiter.poll()

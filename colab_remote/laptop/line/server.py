@@ -9,34 +9,32 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from logging.handlers import RotatingFileHandler
 from typing import Any
 
-from colab_remote.both.processes import started
 from colab_remote.both.whole import write_json
-from colab_remote.errors import ColabRemoteError
+from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.line.door import (
     FORMAT,
     Door,
     Gone,
+    Local,
     door,
     facts_of,
     installed,
-    local_socket,
     read_line,
     send_line,
 )
+from colab_remote.laptop.line.start import since
+from colab_remote.laptop.line.way import connect, listen
+from colab_remote.laptop.lock import try_lock
 from colab_remote.laptop.meter import Traffic, meter
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.settings import line_idle
-
-assert sys.platform != "win32"  # there commands connect by themselves, see `reach`
-import fcntl  # noqa: E402
 
 _LOCKED = 10.0  # seconds for a line that ends to make room
 _ASKING = 5.0  # seconds for a client to say what it wants
@@ -51,21 +49,21 @@ _log = logging.getLogger("colab_remote.line")
 class Line:
     """Serves the door until nobody needs it."""
 
-    def __init__(self, name: str, found: Door, lock: int) -> None:
+    def __init__(self, name: str, found: Door, lock: int, passphrase: str) -> None:
         # Imported beside the first command's way through the network.
         from colab_remote.laptop.line.link import Link
 
         self.name, self.door, self._lock = name, found, lock
         self._app, self._idle = installed(), line_idle()
-        self._link = Link(name, _log.info)
+        self._link = Link(name, _log.info, passphrase)
         self._since = time.time()
         self._users: dict[int, dict[str, Any]] = {}
         self._guard = threading.Lock()
         self._used = time.monotonic()
         self._metered = Traffic()
         self._over = threading.Event()
-        self._listener = _listen(found)
-        write_json(found.record, {"pid": os.getpid(), "start": started(os.getpid()), "log": str(found.log)})
+        self._listener = listen(found)
+        write_json(found.record, {"pid": os.getpid(), "start": since(os.getpid()), "log": str(found.log)})
 
     def run(self) -> None:
         """Serve, then hang up."""
@@ -99,8 +97,8 @@ class Line:
                 return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
-        with client:
+    def _serve(self, client: Local) -> None:
+        with closing(client):
             client.settimeout(_ASKING)
             try:
                 asked = read_line(client)
@@ -109,7 +107,7 @@ class Line:
             except (OSError, ValueError, Gone):
                 return
 
-    def _answer(self, client: socket.socket, asked: dict[str, Any]) -> None:
+    def _answer(self, client: Local, asked: dict[str, Any]) -> None:
         what = asked.get("open")
         if what == "stop":
             _log.info("told to end")
@@ -127,7 +125,7 @@ class Line:
         else:
             self._lend(client, asked)
 
-    def _lend(self, client: socket.socket, asked: dict[str, Any]) -> None:
+    def _lend(self, client: Local, asked: dict[str, Any]) -> None:
         user = {"open": asked.get("open"), "pid": asked.get("pid"), "since": time.time()}
         with self._guard:
             self._users[id(user)] = user
@@ -135,6 +133,8 @@ class Line:
             self._join(client, asked)
         except ColabRemoteError as error:
             send_line(client, facts_of(error))
+            if isinstance(error, Refused) and not self._link.live():
+                self.end()  # a key that is locked now: the command that starts the next line asks for its passphrase
         finally:
             with self._guard:
                 del self._users[id(user)]
@@ -143,7 +143,7 @@ class Line:
             if alone and not self._link.expected_back():
                 self.end()
 
-    def _join(self, client: socket.socket, asked: dict[str, Any]) -> None:
+    def _join(self, client: Local, asked: dict[str, Any]) -> None:
         deadline = time.monotonic() + float(asked["deadline"])
 
         def tell(text: str) -> None:
@@ -198,7 +198,7 @@ class Line:
             if self._lock < 0:
                 return
             if _same_file(self._lock, self.door):
-                self.door.socket.unlink(missing_ok=True)
+                self.door.entrance.unlink(missing_ok=True)
                 self.door.record.unlink(missing_ok=True)
             self._listener.close()
             os.close(self._lock)
@@ -215,7 +215,8 @@ def main() -> None:
     _open_log(found)
     try:
         threading.Thread(target=_import_ssh, daemon=True).start()
-        line = Line(name, found, lock)
+        # What the command that started us was told by a person; it is nowhere but in our memory.
+        line = Line(name, found, lock, sys.stdin.read())
         signal.signal(signal.SIGTERM, lambda *_: line.end())
         line.run()
         _log.info("ended")
@@ -231,17 +232,15 @@ def _locked(found: Door) -> int:
     deadline = time.monotonic() + _LOCKED
     while True:
         handle = os.open(found.lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if _answers(found):
-                sys.exit(0)
-            if time.monotonic() > deadline:
-                sys.exit(_NO_LINE)
-            time.sleep(0.02)
-        else:
+        if try_lock(handle):
             if _same_file(handle, found):
                 return handle
+        elif _answers(found):
+            sys.exit(0)
+        elif time.monotonic() > deadline:
+            sys.exit(_NO_LINE)
+        else:
+            time.sleep(0.02)
         os.close(handle)
 
 
@@ -254,20 +253,10 @@ def _same_file(handle: int, found: Door) -> bool:
 
 
 def _answers(found: Door) -> bool:
-    with local_socket() as probe:
-        try:
-            probe.connect(os.fspath(found.socket))
-        except OSError:
-            return False
-        return True
-
-
-def _listen(found: Door) -> socket.socket:
-    found.socket.unlink(missing_ok=True)  # of a line that was killed: we have the lock
-    listener = local_socket()
-    listener.bind(os.fspath(found.socket))
-    listener.listen(64)
-    return listener
+    probe = connect(found)
+    if probe:
+        probe.close()
+    return probe is not None
 
 
 def _open_log(found: Door) -> None:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import os
-import socket
+import signal
 import subprocess
+import sys
 import time
+from contextlib import closing
 
 from colab_remote.both.processes import kill_group, started
 from colab_remote.both.whole import read_json
 from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.background import start_background
-from colab_remote.laptop.line.door import Door, Gone, door, local_socket, read_line, send_line
+from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.line.door import Door, Gone, Local, door, read_line, send_line
+from colab_remote.laptop.line.way import connect
 
 _PATIENCE = 15.0  # seconds for a line to listen
 _ENDING = 5.0  # seconds for one to end when told to
 
 
-def start_line(host: str, found: Door) -> socket.socket:
-    """A connection to the host's line after starting it. Raises ColabRemoteError where it does not come up."""
-    process = _launch(host)
+def start_line(host: Host, found: Door) -> Local:
+    """A stream to the host's line after starting it. Raises ColabRemoteError where it does not come up.
+
+    Asks for the passphrase of the host's key, where that needs one and ssh-agent does not hold it.
+    """
+    from colab_remote.laptop.keys import ask_passphrase  # here: a command on a warm line asks nobody
+
+    passphrase = ask_passphrase(host.key)
+    process = _launch(host.name, passphrase)
     deadline = time.monotonic() + _PATIENCE
     while True:
         stream = connect(found)
@@ -27,23 +37,12 @@ def start_line(host: str, found: Door) -> socket.socket:
             return stream
         code = process.poll()
         if code and code > 0:
-            raise _failed(host, found, f"ended with exit code {code}")
+            raise _failed(host.name, found, f"ended with exit code {code}")
         if time.monotonic() > deadline:
-            raise _failed(host, found, f"did not listen within {_PATIENCE:.0f} s")
+            raise _failed(host.name, found, f"did not listen within {_PATIENCE:.0f} s")
         if code is not None:  # it left to another one, which has ended since, or it was killed
-            process = _launch(host)
+            process = _launch(host.name, passphrase)
         time.sleep(0.005)
-
-
-def connect(found: Door) -> socket.socket | None:
-    """A connection to the line that listens there, None where none does."""
-    stream = local_socket()
-    try:
-        stream.connect(os.fspath(found.socket))
-        return stream
-    except (FileNotFoundError, ConnectionError):
-        stream.close()
-        return None
 
 
 def stop_line(host: str) -> None:
@@ -51,7 +50,7 @@ def stop_line(host: str) -> None:
     found = door(host)
     stream = connect(found)
     if stream:
-        with stream:
+        with closing(stream):
             stream.settimeout(_ENDING)
             try:
                 send_line(stream, {"open": "stop"})
@@ -65,8 +64,20 @@ def stop_line(host: str) -> None:
     _kill(found)
 
 
-def _launch(host: str) -> subprocess.Popen[bytes]:
-    return start_background("colab_remote.laptop.line.server", host)
+def since(pid: int) -> int:
+    """What tells that process from a later one of its pid, 0 where there is none."""
+    if sys.platform == "linux":
+        return started(pid)
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).create_time() * 1000)
+    except psutil.Error:
+        return 0
+
+
+def _launch(host: str, passphrase: str) -> subprocess.Popen[bytes]:
+    return start_background("colab_remote.laptop.line.server", host, told=passphrase.encode("utf-8"))
 
 
 def _kill(found: Door) -> None:
@@ -76,7 +87,11 @@ def _kill(found: Door) -> None:
         pid, start = int(kept["pid"]), int(kept["start"])
     except (OSError, ValueError, KeyError):
         return
-    if start and started(pid) == start:
+    if not start or since(pid) != start:
+        return
+    if sys.platform == "win32":
+        os.kill(pid, signal.SIGTERM)  # which ends it there at once
+    else:
         kill_group(pid)
 
 

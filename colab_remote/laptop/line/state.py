@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import sys
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from colab_remote.laptop.line.door import Gone, door, read_line, send_line
-from colab_remote.laptop.line.start import connect
+from colab_remote.laptop.line.door import Gone, Local, door, read_line, send_line
+from colab_remote.laptop.line.way import connect
 
 _PATIENCE = 2.0  # seconds; who shows things must not wait for what hangs
 
@@ -32,16 +31,14 @@ class LineState:
 
 def ask_line(host: str) -> LineState | None:
     """How the host's line is, None where there is none or it does not say."""
-    if sys.platform == "win32":
-        return None
     stream = connect(door(host))
     if stream is None:
         return None
-    with stream:
+    with closing(stream):
         return _asked(stream)
 
 
-def _asked(stream: socket.socket) -> LineState | None:
+def _asked(stream: Local) -> LineState | None:
     stream.settimeout(_PATIENCE)
     try:
         send_line(stream, {"open": "stat"})
