@@ -26,6 +26,7 @@ from sides import Laptop, Runtime, started_sshd  # noqa: E402
 from colab_remote.laptop.connection import open_connection  # noqa: E402
 from colab_remote.laptop.conversation import Stream  # noqa: E402
 from colab_remote.laptop.hosts import load_host  # noqa: E402
+from colab_remote.laptop.line.state import ask_line  # noqa: E402
 from colab_remote.laptop.reach import Reach, reach  # noqa: E402
 
 RUNS = 9
@@ -48,7 +49,7 @@ def main() -> None:
             know(laptop, runtime.ticket)
             table(f"{BULK / 1e6:.0f} MB, round trip 0, medians of {RUNS}", ("way", "MB/s", "ratio"), list(bulk(laptop)))
             know(laptop, runtime.ticket)
-            table("The line itself", ("what", "figure"), list(costs(laptop)))
+            table("The line itself", ("what", "figure"), [*costs(laptop), *silence(laptop, runtime)])
         finally:
             laptop.end_lines()
 
@@ -162,9 +163,37 @@ def costs(laptop: Laptop) -> Iterator[Sequence[str]]:
         for stream in stalled:
             stream.close()
     time.sleep(1)
-    used = sum(line.cpu_times()[:2])
+    used, before = sum(line.cpu_times()[:2]), _passed()
     time.sleep(IDLE)
     yield "CPU when idle", f"{(sum(line.cpu_times()[:2]) - used) / IDLE:.3%} of a core"
+    yield "traffic when idle", f"{(_passed() - before) * 60 / IDLE:.0f} bytes a minute"
+
+
+def silence(laptop: Laptop, runtime: Runtime) -> Iterator[Sequence[str]]:
+    """Rows: how soon a connection that went silent is noticed."""
+    with BadNetwork(("127.0.0.1", runtime.port)) as network:
+        know(laptop, runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/"))
+        log = Path(laptop.home, ".local", "state", "colab-remote", "log", "colab")
+        command(sys.executable, "-m", "colab_remote", "jobs")()
+        for asked in (True, False):
+            time.sleep(6)
+            noted, began = log.read_text().count("contact was lost"), time.monotonic()
+            network.freeze()
+            if asked:
+                laptop("status")
+            while log.read_text().count("contact was lost") == noted:
+                time.sleep(0.1)
+            late = time.monotonic() - began
+            network.cut()
+            network.thaw()
+            yield f"silence, noticed {'by a command' if asked else 'when idle'}", f"after {late:.1f} s"
+            command(sys.executable, "-m", "colab_remote", "jobs")()
+
+
+def _passed() -> int:
+    state = ask_line("colab")
+    assert state
+    return state.up + state.down
 
 
 def _memory(process: psutil.Process) -> str:

@@ -189,7 +189,7 @@ def _row(sight: Sight) -> Sequence[str]:
     state = f"up {duration(machine.uptime)}" if machine else sight.state
     jobs = f" · {machine.jobs} {'job' if machine.jobs == 1 else 'jobs'}" if machine and machine.jobs else ""
     what = f"{machine.kind if machine else sight.host.gpu}{jobs}"
-    line = _round_trip(sight.line) if sight.line else "-"
+    line = _warm(sight.line) if sight.line else "-"
     return (sight.host.name, state, what or "-", tunnel(sight.host.ticket), line, when(sight.contact))
 
 
@@ -206,8 +206,8 @@ def _sight(sight: Sight) -> dict[str, Any]:
     }
 
 
-def _round_trip(line: LineState) -> str:
-    return "no contact" if line.round_trip is None else away(line.round_trip)
+def _warm(line: LineState) -> str:
+    return "no contact" if line.round_trip is None else f"warm {line.round_trip * 1000:.0f} ms"
 
 
 def _short(version: str) -> str:

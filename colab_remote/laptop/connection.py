@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from colab_remote.errors import GONE, ColabRemoteError, Refused, Unreachable, WrongRuntime
@@ -189,8 +191,7 @@ def log_in(
     deadline = time.monotonic() + timeout
     stream = Counted(dial(host.ticket, timeout, host.proxy, told), told)
     told("SSH banner")
-    import paramiko  # a line's first command has it imported while the network is asked
-
+    paramiko = import_paramiko()  # a line's first command has it imported while the network is asked
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
     try:
         key = load_key(host.key, passphrase)
@@ -207,6 +208,22 @@ def log_in(
         raise
     stream.settimeout(_LOOK_UP)
     return Connection(transport, stream, host, timeout)
+
+
+def import_paramiko() -> ModuleType:
+    """paramiko without invoke, for which it would read asyncio and unittest, twice as long and never used by us.
+
+    It wants invoke for `Match exec` in a config of ssh's, and does without where there is none.
+    """
+    wanted = sys.modules.get("invoke")
+    sys.modules["invoke"] = wanted  # type: ignore[assignment]  # None: cannot be imported
+    try:
+        import paramiko
+
+        return paramiko
+    finally:
+        if wanted is None:
+            sys.modules.pop("invoke", None)
 
 
 class Counted:

@@ -88,7 +88,7 @@ class Link:
             live.close()
         if self._live:
             self._finished, self._live = self.passed(), None
-        found = self._live = Live(log_in(host, patience, FLOOR, self._passphrase))
+        found = self._live = Live(log_in(host, patience, FLOOR, passphrase=self._passphrase))
         self.tunnel = tunnel(host.ticket)
         self._note(f"connected to {host.ticket.host}:{host.ticket.port or ''}")
         threading.Thread(target=self._watch, args=(found,), daemon=True).start()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from sides import PATIENCE, Host, Laptop, Runtime, free_port, started_sshd, until
 
@@ -38,6 +40,8 @@ def test_the_second_command_finds_the_line_of_the_first(host: Host) -> None:
     ok(host.laptop, "status")
     assert only(host.laptop) == first
     assert log(host.laptop).count("connected to") == 1
+    connections = psutil.Process(first).net_connections("inet")
+    assert [found.status for found in connections] == [psutil.CONN_ESTABLISHED], "nothing listens on the network"
 
 
 def test_two_commands_at_once_start_one_line(host: Host) -> None:
@@ -281,7 +285,8 @@ def test_traffic_is_kept_by_host_and_month(host: Host) -> None:
 def test_list_shows_it(host: Host) -> None:
     (known,) = json.loads(ok(host.laptop, "list", "--json").stdout)["hosts"]
     assert known["line"]["pid"] == only(host.laptop)
-    assert "LINE" in ok(host.laptop, "list").stdout
+    assert {"since", "round_trip", "up", "down", "users"} <= set(known["line"])
+    assert re.search(r" warm \d+ ms ", ok(host.laptop, "list").stdout)
 
 
 def test_its_log_is_bounded(host: Host) -> None:
