@@ -29,8 +29,7 @@ DOORS = {
     "laptop/places.py",
     "laptop/lock.py",
     "laptop/line/door.py",
-    "laptop/line/live.py",
-    "laptop/line/server.py",
+    "laptop/line/sockets.py",
 }
 
 
