@@ -216,7 +216,7 @@ def main() -> None:
     try:
         threading.Thread(target=_import_ssh, daemon=True).start()
         # What the command that started us was told by a person; it is nowhere but in our memory.
-        line = Line(name, found, lock, sys.stdin.read())
+        line = Line(name, found, lock, sys.stdin.buffer.read().decode("utf-8"))
         signal.signal(signal.SIGTERM, lambda *_: line.end())
         line.run()
         _log.info("ended")
