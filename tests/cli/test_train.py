@@ -315,7 +315,7 @@ def test_status_tells_of_gpu_contact_and_the_newest_checkpoint_at_home(host: Hos
 def test_status_watches_a_host_that_goes_silent(laptop: Laptop, tmp_path: Path) -> None:
     with started_sshd(tmp_path / "vm") as runtime:
         connect(laptop, runtime)
-        with laptop.started("--timeout", "2", "status", "--watch", "--json") as watching:
+        with laptop.started("--timeout", "8", "status", "--watch", "--json") as watching:
             assert watching.stdout is not None
             machines = (json.loads(line)["machine"] for line in watching.stdout)
             until(lambda: next(machines))
