@@ -58,7 +58,7 @@ def began(job: Job, stops: bool) -> None:
 def detached(job: Job) -> int:
     """Print the job's id, alone on stdout."""
     output().report({"job": asdict(job)}, (job.id,))
-    output().say(visible(f"`{job.name}` runs on `{job.host}`: `colab-remote logs -f {job.id}` follows it"))
+    output().say(visible(f"`{job.name}` runs on `{job.host}`: `colab-remote {_back(job)} {job.id}` follows it"))
     return 0
 
 
@@ -99,9 +99,13 @@ def left(job: Job) -> None:
     output().say(
         visible(
             f"\n`{job.name}` goes on, on `{job.host}`\n\n"
-            f"hint: `colab-remote logs -f {job.id}` comes back to it, `colab-remote stop {job.id}` ends it"
+            f"hint: `colab-remote {_back(job)} {job.id}` comes back to it, `colab-remote stop {job.id}` ends it"
         )
     )
+
+
+def _back(job: Job) -> str:
+    return "attach" if job.tty else "logs -f"
 
 
 def _stopped(job: Job) -> None:
