@@ -92,7 +92,9 @@ def trained(laptop: Laptop, runtime: Runtime, network: BadNetwork, name: str, sc
     before = network.passed
     words = [sys.executable, "-m", "colab_remote", "train"]
     subprocess.run(words, cwd=project, env=laptop.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return project, network.passed - before
+    passed = network.passed - before
+    laptop.end_lines()  # the line would be cut with the network
+    return project, passed
 
 
 def arrived(project: Path) -> Iterator[dict[str, float]]:
