@@ -28,6 +28,7 @@ DOORS = {
     "both/records.py",
     "laptop/places.py",
     "laptop/lock.py",
+    "laptop/stdio.py",
     "laptop/line/door.py",
     "laptop/line/sockets.py",
 }
