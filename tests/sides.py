@@ -182,7 +182,8 @@ class started_sshd:
                 "MaxStartups 100",
                 "Subsystem sftp internal-sftp",
                 *self.more,
-                f'SetEnv COLAB_REMOTE_STATE="{self.folder / "state"}" PATH="{path}"'
+                # A shell that is no first one reads no ~/.bashrc: what the developer's does is not this runtime's.
+                f'SetEnv COLAB_REMOTE_STATE="{self.folder / "state"}" PATH="{path}" SHLVL=1'
                 + "".join(f' {name}="{value}"' for name, value in self.variables.items()),
                 "",
             )
