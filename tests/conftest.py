@@ -11,6 +11,7 @@ test's own.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from sides import SMALL_DISK, Host, Laptop, Runtime, started_sshd
+
+# A suite that a script runs in the background inherits that interrupts are ignored, and all that it starts would.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

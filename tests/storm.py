@@ -80,7 +80,7 @@ class Storm:
             for pid in [process.pid, *self.laptop.lines()]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            process.wait()
+            process.communicate()  # closes its pipes too
         if victim != "laptop":
             self._note_what_is_lost(project)
             lose(self._place())
