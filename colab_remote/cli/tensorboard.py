@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shlex
 import shutil
 import subprocess
-import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -40,17 +38,11 @@ def tensorboard(folder: Path | None, host_name: str | None, port: int) -> int:
     """
     project = require_project(folder or Path.cwd())
     words = ["--logdir", _outputs(project), "--host", "localhost", "--port"]
-    here = _installed_here()
+    here = shutil.which("tensorboard")
     output().say(f"tensorboard  http://localhost:{port}/  {'over the outputs at home' if here else 'on the runtime'}")
     if here:
-        return subprocess.call([*here, *words, str(port)], cwd=project.root)
+        return subprocess.call([here, *words, str(port)], cwd=project.root)
     return _there(choose_host(host_name, remembered_host(project)), project, shlex.join(words), port)
-
-
-def _installed_here() -> list[str]:
-    """The command beside this Python or on PATH, empty where there is none."""
-    found = shutil.which("tensorboard", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
-    return [found] if found else []
 
 
 def _outputs(project: Project) -> str:

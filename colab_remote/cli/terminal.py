@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -109,7 +108,7 @@ def _opened(made: Contact, job: Job) -> Exchange:
 
 
 def _resize(exchange: Exchange) -> None:
-    size = shutil.get_terminal_size()
+    size = os.get_terminal_size(_KEYS)  # not what LINES and COLUMNS say, which do not change with it
     exchange.tell({"rows": size.lines, "columns": size.columns})
 
 
