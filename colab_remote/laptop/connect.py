@@ -129,9 +129,14 @@ def _keep_one_that_answers(new: Host) -> None:
 
 
 def _answers(host: Host) -> bool:
+    from colab_remote.laptop.connection import open_connection
+
     try:
-        with reach(host, _OLD_PATIENCE) as reached:
-            reached.open_agent().close()
+        if host.single:  # the line may hold the one connection
+            with reach(host, _OLD_PATIENCE) as reached:
+                reached.open_agent().close()
+        else:
+            open_connection(host, _OLD_PATIENCE).close()
     except (Unreachable, WrongRuntime):
         return False
     return True

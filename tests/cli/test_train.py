@@ -330,7 +330,7 @@ def test_a_runtime_whose_clock_is_wrong_by_a_day_changes_nothing(
     if not FAKETIME.exists():
         pytest.skip("a wrong clock needs apt-get install faketime")
     laptop = host.laptop
-    variables = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": wrong, "DONT_FAKE_MONOTONIC": "1"}
+    variables = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": wrong}
     with started_sshd(tmp_path / "wrong", **variables) as runtime:
         connect(laptop, runtime)
         done = laptop("train", cwd=project)

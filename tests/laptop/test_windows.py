@@ -26,6 +26,7 @@ PACKAGE = Path(colab_remote.__file__).parent
 POSIX = {"fcntl", "pwd", "grp", "termios", "tty", "pty", "resource", "getuid", "geteuid", "fork", "AF_UNIX"}
 DOORS = {
     "both/records.py",
+    "cli/terminal.py",
     "laptop/places.py",
     "laptop/lock.py",
     "laptop/stdio.py",
@@ -129,7 +130,7 @@ def test_what_only_posix_has_stands_behind_its_doors() -> None:
     for path in [*PACKAGE.glob("laptop/**/*.py"), *PACKAGE.glob("cli/*.py"), *PACKAGE.glob("both/*.py")]:
         named = set()
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Attribute):
+            if isinstance(node, ast.Attribute) and node.attr != "tty":  # which a job has
                 named.add(node.attr)
             elif isinstance(node, ast.Import):
                 named |= {alias.name for alias in node.names}
