@@ -44,6 +44,7 @@ def test_it_shows_the_outputs_at_home_where_it_is_installed(host: Host) -> None:
 def test_it_runs_there_and_is_forwarded_where_it_is_not(host: Host) -> None:
     root = project(host, "far board")
     (root / "tensorboard").mkdir()
+    (root / "tensorboard" / "__init__.py").touch()  # else one that is installed comes first
     (root / "tensorboard" / "main.py").write_text(SERVER)
     assert host.laptop("sync", cwd=root).returncode == 0
     port = free_port()
