@@ -68,7 +68,7 @@ def main() -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
         runtime.admit((folder / "key.pub").read_text())
         bridge = Bridge("127.0.0.1", port)
-        line = proxy_command("ws", "127.0.0.1", bridge.port, sys.executable, sys.platform)
+        line = proxy_command(f"ws://127.0.0.1:{bridge.port}", sys.executable, sys.platform)
         rows: list[tuple[str, str, str, str]] = []
         ways = [ssh(folder, port), ssh(folder, port, f"-oProxyCommand={line}")]
         for title, measure, unit, digits in (
