@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from colab_remote.cli.interrupt import heed_interrupts
+from colab_remote.cli.interrupt import heed_interrupts, interrupted
 from colab_remote.cli.output import Output, suit_consoles
 from colab_remote.errors import ColabRemoteError, Refused
 
@@ -106,6 +106,8 @@ def run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if output.debug:
             raise
+        if interrupted():
+            return 130
         failure = ColabRemoteError(
             f"a defect in colab-remote: {type(error).__name__}: {error}",
             "run it again with `colab-remote --debug` and report what it prints",
