@@ -27,6 +27,7 @@ assert sys.platform != "win32"  # runs on the runtime, which is Linux
 _LINGER = 2.0  # seconds that the rest of an ended job's group gets to end by itself
 _WINDOW = struct.pack("HHHH", 24, 80, 0, 0)  # a terminal's rows and columns before anybody is there
 _NEVER = float("inf")
+_FILES_CLOCK = 5  # CLOCK_REALTIME_COARSE, by which Linux stamps files: some milliseconds behind time.time()
 _TELLING = 1  # the descriptor whose end tells the agent that the job has begun
 
 
@@ -146,6 +147,7 @@ class Runner:
         alarm = self._listen()
         log = Log(self.folder)
         reading, writing = self._ends()
+        self.began = time.clock_gettime(_FILES_CLOCK)
         self.child = self._start(environment, writing)
         try:
             self._record_start(os.ttyname(writing) if self.keyboard else None)
@@ -213,7 +215,7 @@ class Runner:
                 "runner": os.getpid(),
                 "runner_start": started(os.getpid()),
                 "boot": boot_id(),
-                "started": time.time(),
+                "started": self.began,
                 "terminal": terminal,
             },
         )

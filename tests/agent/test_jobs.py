@@ -243,6 +243,13 @@ def test_the_record_tells_environments_apart_and_how_much_a_job_used(machine: Ma
     assert ended["largest_bytes"] > 80e6
 
 
+def test_a_job_begins_before_the_first_file_that_it_writes(machine: Machine, agent: Conversation) -> None:
+    for number in range(30):  # what a job made is known by its time
+        job = machine.start(agent, f"touch made-{number}")
+        _, facts = log_of(agent, job)
+        assert (machine.work / f"made-{number}").stat().st_mtime >= facts["started"]
+
+
 def test_several_jobs_run_at_once(machine: Machine, agent: Conversation) -> None:
     started = [machine.start(agent, f"until test -e go; do sleep 0.02; done; echo {number}") for number in range(5)]
     assert {job["state"] for job in agent.ask("job_list").result["jobs"]} == {"running"}
