@@ -19,6 +19,7 @@ from sides import Laptop
 from vm import Vm, ours_left
 
 COLAB = Path(__file__).parent / "colab"
+COLABS_KERNEL = ["--IPKernelApp.kernel_class=google.colab._kernel.Kernel"]
 
 
 @pytest.fixture
@@ -42,6 +43,7 @@ def kernel(laptop: Laptop, tmp_path: Path) -> Iterator[Kernel]:
     secrets.write_text("{}")
     environment = {**laptop.env, "HOME": str(home), "PYTHONPATH": str(COLAB), "COLAB_SECRETS": str(secrets)}
     client = NotebookClient(nbformat.v4.new_notebook(), timeout=60, kernel_name="python3", allow_errors=True)
+    client.extra_arguments = COLABS_KERNEL
     with client.setup_kernel(env=environment):
         made = Kernel(client, secrets, home)
         made.run("import colab_remote")

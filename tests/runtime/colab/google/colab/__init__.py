@@ -1,3 +1,3 @@
-"""A stand-in for Colab's own module, as far as secrets go. The file named by COLAB_SECRETS says what it holds."""
+"""A stand-in for Colab's own module, as far as a runtime sees it. COLAB_SECRETS names the file of its secrets."""
 
-from google.colab import userdata  # noqa: F401
+from google.colab import output, userdata  # noqa: F401
