@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +33,8 @@ class WholeFile:
         self.path, self.mode, self.mtime_ns = path, mode, mtime_ns
 
     def __enter__(self) -> BinaryIO:
+        import tempfile  # only here: most commands write nothing, and wait for each import
+
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=str(self.path.parent))
         self.temporary = Path(name)
         self.file = os.fdopen(handle, "wb")

@@ -8,7 +8,8 @@ from colab_remote.cli.output import output
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.history import Job, all_known, choose
 from colab_remote.laptop.hosts import all_hosts, host_names, load_host
-from colab_remote.laptop.jobs import catch_up, listed
+from colab_remote.laptop.jobs import catch_up
+from colab_remote.laptop.listing import listed
 from colab_remote.laptop.project import find_project
 from colab_remote.laptop.reach import reach
 

@@ -6,7 +6,6 @@ import codecs
 import io
 import json
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -49,6 +48,8 @@ class Output:
         if self.json:
             self.report({"error": facts_of(error)}, ())
         if self.debug:
+            import traceback
+
             traceback.print_exception(error)
         print(f"error: {visible(error.message)}", file=sys.stderr)
         if error.hint:

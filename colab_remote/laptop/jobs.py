@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,7 @@ from colab_remote.errors import ColabRemoteError, ContactLost, NotStarted, Unrea
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.history import Job, all_known, job_of, remember
-from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.logcopy import LogCopy
-from colab_remote.laptop.reach import reach
-
-_AT_ONCE = 8  # hosts asked at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +97,6 @@ def stop(conversation: Conversation, job: Job, grace: float) -> Job:
     stopped = _heard(job, conversation.ask("job_stop", id=job.id, grace=grace).result)
     remember(stopped)
     return stopped
-
-
-def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], list[str]]:
-    """The jobs of these hosts, oldest first, as they and our own records know them; and who did not answer.
-
-    A job that a host which answers has no record of is lost; one of a host that does not is of unknown state.
-    """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = dict(
-            zip((host.name for host in hosts), pool.map(lambda host: _ask(host, timeout), hosts), strict=True)
-        )
-    heard = {job.id: job for jobs in answers.values() for job in jobs or ()}
-    silent = [name for name, jobs in answers.items() if jobs is None]
-    known = {
-        job.id: job if job.over else replace(job, state="unknown" if job.host in silent else "lost")
-        for job in all_known()
-        if job.host in answers
-    }
-    for job in (job for job in heard.values() if job.id in known):
-        remember(job)
-    found = {**known, **heard}
-    return [found[identity] for identity in sorted(found)], silent
-
-
-def _ask(host: Host, timeout: float | None) -> list[Job] | None:
-    try:
-        with reach(host, timeout) as reached:
-            facts = reached.open_agent().ask("job_list").result["jobs"]
-    except ColabRemoteError:
-        return None
-    return [job for job in (job_of(each, host.name) for each in facts) if job]
 
 
 def _read_on(conversation: Conversation, job: Job, copy: LogCopy, show: Callable[[bytes], object], *, on: bool) -> Job:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,6 +61,8 @@ def keep_private(path: Path, platform: str = sys.platform) -> None:
     """Take what OpenSSH reads from everybody else on Windows, where its mode could not. Raises Refused."""
     if platform != "win32":
         return
+    import subprocess
+
     argv = icacls_argv(path, os.environ, path.is_dir())
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     if done.returncode:

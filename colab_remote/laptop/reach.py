@@ -9,7 +9,6 @@ from typing import Protocol
 
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.hosts import Host, mark_contact, tunnel
-from colab_remote.laptop.meter import Traffic, meter
 
 
 class Reach(Protocol):
@@ -57,6 +56,7 @@ def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reac
 def _connection(host: Host, timeout: float | None) -> Iterator[Reach]:
     # paramiko takes longer to import than most commands to run.
     from colab_remote.laptop.connection import open_connection
+    from colab_remote.laptop.meter import Traffic, meter
 
     connection = open_connection(host, timeout)
     mark_contact(host.name)

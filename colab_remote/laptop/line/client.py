@@ -13,8 +13,7 @@ from colab_remote.errors import Unreachable
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.dial import PATIENCE
 from colab_remote.laptop.hosts import Host, mark_contact
-from colab_remote.laptop.line.door import FORMAT, Gone, Local, door, error_of, installed, read_line, send_line
-from colab_remote.laptop.line.start import start_line
+from colab_remote.laptop.line.door import FORMAT, Door, Gone, Local, door, error_of, installed, read_line, send_line
 from colab_remote.laptop.line.way import connect
 
 _SILENCE = 5.0  # seconds that a line may be late with its answer
@@ -57,7 +56,7 @@ class Line:
         deadline = time.monotonic() + self._patience
         asked = {"v": FORMAT, "app": installed(), "open": what, "ticket": str(self._host.ticket), "pid": os.getpid()}
         while True:
-            stream = connect(found) or start_line(self._host, found)
+            stream = connect(found) or self._started(found)
             try:
                 send_line(stream, {**asked, **more, "deadline": max(0.1, deadline - time.monotonic())})
                 self._admitted(stream, deadline)
@@ -75,6 +74,11 @@ class Line:
             mark_contact(self._host.name)
             self._streams.append(stream)
             return stream
+
+    def _started(self, found: Door) -> Local:
+        from colab_remote.laptop.line.start import start_line
+
+        return start_line(self._host, found)
 
     def _admitted(self, stream: Local, deadline: float) -> None:
         """Wait until the line has lent what was asked for. Raises its error; Gone where it ended."""

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import sys
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,15 +112,12 @@ def error_of(said: dict[str, Any]) -> ColabRemoteError:
 
 def _run_folder() -> Path:
     if sys.platform == "win32":  # where the temporary folder is each user's own
+        import tempfile
+
         folder = Path(tempfile.gettempdir(), "colab-remote")
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    shared = f"colab-remote-{os.geteuid()}"
-    choices = [Path(given) / "colab-remote"] if given else []
-    choices += [Path(tempfile.gettempdir()) / shared, Path("/tmp") / shared]
-    fits = (choice for choice in choices if len(os.fsencode(choice)) + len("/0123456789abcdef.sock") <= _LONGEST)
-    folder = next(fits)
+    folder = next(at for at in _places() if len(os.fsencode(at)) + len("/0123456789abcdef.sock") <= _LONGEST)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         facts = folder.lstat()
@@ -130,6 +127,19 @@ def _run_folder() -> Path:
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
         raise _refused(f"`{folder}` is not a folder of yours alone")
     return folder
+
+
+def _places() -> Iterator[Path]:
+    """Folders that a system has for sockets, the best one first."""
+    if sys.platform == "win32":
+        return
+    if given := os.environ.get("XDG_RUNTIME_DIR"):
+        yield Path(given) / "colab-remote"
+    import tempfile  # only here: most commands on a warm line have nothing else to wait for
+
+    shared = f"colab-remote-{os.geteuid()}"
+    yield Path(tempfile.gettempdir()) / shared
+    yield Path("/tmp") / shared
 
 
 def _refused(message: str) -> Refused:

@@ -1,0 +1,50 @@
+"""The jobs of several hosts. Imports little: `jobs` on a warm line has nothing else to wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from colab_remote.errors import ColabRemoteError
+from colab_remote.laptop.history import Job, all_known, job_of, remember
+from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.reach import reach
+
+_AT_ONCE = 8  # hosts asked at the same time
+
+
+def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], list[str]]:
+    """The jobs of these hosts, oldest first, as they and our own records know them; and who did not answer.
+
+    A job that a host which answers has no record of is lost; one of a host that does not is of unknown state.
+    """
+    answers = _ask_all(hosts, timeout)
+    heard = {job.id: job for jobs in answers.values() for job in jobs or ()}
+    silent = [name for name, jobs in answers.items() if jobs is None]
+    known = {
+        job.id: job if job.over else replace(job, state="unknown" if job.host in silent else "lost")
+        for job in all_known()
+        if job.host in answers
+    }
+    for job in (job for job in heard.values() if job.id in known):
+        remember(job)
+    found = {**known, **heard}
+    return [found[identity] for identity in sorted(found)], silent
+
+
+def _ask_all(hosts: Sequence[Host], timeout: float | None) -> dict[str, list[Job] | None]:
+    if len(hosts) == 1:
+        return {hosts[0].name: _ask(hosts[0], timeout)}
+    from concurrent.futures import ThreadPoolExecutor  # only here: one host answers sooner than this is imported
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip((host.name for host in hosts), pool.map(lambda host: _ask(host, timeout), hosts), strict=True))
+
+
+def _ask(host: Host, timeout: float | None) -> list[Job] | None:
+    try:
+        with reach(host, timeout) as reached:
+            facts = reached.open_agent().ask("job_list").result["jobs"]
+    except ColabRemoteError:
+        return None
+    return [job for job in (job_of(each, host.name) for each in facts) if job]
