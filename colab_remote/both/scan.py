@@ -130,9 +130,11 @@ def entry_of(row: list[Any] | None) -> Entry | None:
 
 def _entry(row: list[Any]) -> Entry:
     kind, size, mtime_ns, executable, mark = row
-    if kind not in ("file", "link", "folder") or not 0 <= int(size) < 1 << 63 or abs(int(mtime_ns)) >= 1 << 63:
+    if kind not in ("file", "link", "folder") or not 0 <= size < 1 << 63 or abs(mtime_ns) >= 1 << 63:
         raise ValueError("no entry")
-    return Entry(kind, int(size), int(mtime_ns), bool(executable), str(mark))
+    if type(size) is not int or type(mtime_ns) is not int or type(executable) is not bool or type(mark) is not str:
+        raise ValueError("no entry")
+    return _new(Entry, row)
 
 
 def _texts(value: object) -> dict[str, str]:

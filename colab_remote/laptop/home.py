@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -99,6 +98,8 @@ class Home:
         record = self._files.get(output.path, {})
         grown = record.get("inode") == output.inode and 0 < record.get("size", 0) < output.size
         if not partial.exists() and grown and place.is_file():
+            import shutil
+
             shutil.copyfile(place, partial)  # the runtime compares before it sends the rest
         if partial.exists() and partial.stat().st_size > output.size:
             partial.unlink()

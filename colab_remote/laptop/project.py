@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import secrets
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -115,6 +112,8 @@ def check_name(name: str) -> str:
 def read_settings(path: Path) -> dict[str, Any]:
     """What `colab-remote.toml` says, by the names of Project; empty without a file. Raises Refused."""
     try:
+        import tomllib  # only here, as what else a command may not need: `run -- true` waits for each import
+
         tables = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
@@ -165,6 +164,8 @@ def _checked(path: Path, place: str, key: str, value: object, keys: Mapping[str,
 def _expect(path: Path, place: str, value: object, kind: type, known: tuple[str, ...], key: str) -> None:
     """Raise Refused unless `key` is known and `value` of that kind."""
     if key not in known:
+        import difflib
+
         near = difflib.get_close_matches(key, known, 1)
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(f'`{name}`' for name in known)}"
         raise Refused(f"`{path}` has `{place}`, which means nothing", hint)
@@ -199,6 +200,8 @@ def _new_id(root: Path, place: dict[str, int]) -> str:
         with sync_lock(folder / LOCK):
             found = _id(root, place)  # another command may have been faster
             if found is None:
+                import secrets
+
                 found = secrets.token_hex(16)
                 write_whole(folder / ".gitignore", b"*\n")
                 write_json(folder / "project.json", {"id": found, "root": place})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import posixpath
 import secrets
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -129,8 +128,8 @@ def settle(
     if options.dry_run:
         report = _report(plan, Transferred(), scope.problems, started)
         return replace(report, ignored=ignored_here(project, here))
-    _fits(plan, far, project, options.host)
     if plan.up or plan.down:
+        _fits(plan, far, project, options.host)
         # One that is cut off must leave no riddle: what arrived is found again by this.
         begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
         save_state(project, mark["disk"], begun)
@@ -182,6 +181,8 @@ def _only_up(plan: Plan, problems: dict[str, str]) -> Plan:
 
 def _fits(plan: Plan, far: Far, project: Project, host: str) -> None:
     """Raise ColabRemoteError where a side's disk cannot hold what would come."""
+    import shutil  # most syncs move nothing
+
     sides = (
         (plan.up, far.free, f"`{host}`"),
         (plan.down, shutil.disk_usage(project.root).free, "this laptop"),
