@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import secrets
 import stat
@@ -94,8 +93,8 @@ class _Arrival:
             if kind is None:
                 self._settle()
         finally:
-            for waiting in list(self._waiting):
-                self._drop(waiting)
+            for waiting in self._waiting:
+                _drop(waiting)
 
     def take(self, step: Step, content: Iterator[bytes], is_patch: bool) -> None:
         """Make one step, or note why not; its content is read in any case."""
@@ -118,36 +117,44 @@ class _Arrival:
     def _receive(self, step: Step, content: Iterator[bytes]) -> None:
         assert step.after is not None
         place = place_of(self.root, step.path, make=True)
-        handle, temporary = self._temporary(place)
+        handle, temporary = self._temporary(place, step)
         waiting = _Waiting(step, temporary, place)
         self._waiting.append(waiting)
         digest = hashlib.blake2b(digest_size=16)
         try:
-            with open(handle, "wb", buffering=0) as file:
+            try:
                 for piece in content:
                     digest.update(piece)
-                    _write(file, piece)
+                    _write(handle, piece)
                     self.tell(len(piece))
+            finally:
+                os.close(handle)
             if digest.hexdigest() != step.after.mark:
                 raise Unfit(CHANGED)
         except BaseException:
-            self._drop(waiting)
+            _drop(self._waiting.pop())
             raise
         self._bytes += step.length
         if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self._settle()
 
-    def _temporary(self, place: str) -> tuple[int, str]:
+    def _temporary(self, place: str, step: Step) -> tuple[int, str]:
         """A new file beside `place`: its handle and its path. tempfile.mkstemp takes longer than the disk does."""
         self._made += 1
         path = os.path.join(os.path.dirname(place), f"{self._prefix}{self._made}")
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), path
+        assert step.after is not None
+        mode = 0o600 if step.before else self._usual(step.after)  # what was there may be its owner's alone
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), path
+
+    def _usual(self, entry: Entry) -> int:
+        """The mode of a file that is new."""
+        return _with_bit(0o666 & ~self._umask, entry.executable, self._umask)
 
     def _settle(self) -> None:
         """Bring what waits to the disk and into its place, then the folders' entries to the disk."""
         folders = {os.path.dirname(waiting.place) for waiting in self._waiting}
         flushed = len(self._waiting) >= _MANY and flush_file_systems(folders)
-        for waiting in list(self._waiting):
+        for waiting in self._waiting:
             try:
                 if not flushed:
                     flush_file(waiting.temporary)
@@ -157,7 +164,10 @@ class _Arrival:
                 self.outcome.problems[waiting.step.path] = str(error)
             except OSError as error:
                 self.outcome.problems[waiting.step.path] = _reason(error)
-            self._drop(waiting)
+            else:
+                continue
+            _drop(waiting)
+        self._waiting.clear()
         there = [folder for folder in self._touched if os.path.isdir(folder)]
         if not (flushed and flush_file_systems(there)):
             for folder in there:
@@ -169,19 +179,16 @@ class _Arrival:
         entry = waiting.step.after
         assert entry is not None
         found = check(waiting.place, waiting.step.before, self.bits)
-        mode = stat.S_IMODE(found.st_mode) if found and stat.S_ISREG(found.st_mode) else 0o666 & ~self._umask
-        os.chmod(waiting.temporary, _with_bit(mode, entry.executable, self._umask))
+        if found is not None:
+            kept = stat.S_ISREG(found.st_mode)
+            mode = _with_bit(found.st_mode, entry.executable, self._umask) if kept else self._usual(entry)
+            os.chmod(waiting.temporary, stat.S_IMODE(mode))
         os.utime(waiting.temporary, ns=(entry.mtime_ns, entry.mtime_ns))
         if waiting.step.before is not None and waiting.step.before.kind == "folder":
             _clear(waiting.place, waiting.step.before)
         # RACE: a save between the check and this line is lost; no portable call compares and replaces.
         os.replace(waiting.temporary, waiting.place)
         self._touched.add(os.path.dirname(waiting.place))
-
-    def _drop(self, waiting: _Waiting) -> None:
-        self._waiting.remove(waiting)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(waiting.temporary)
 
     def _change(self, step: Step) -> None:
         """A step without content: remove, make a link or a folder, or change a mode."""
@@ -222,11 +229,15 @@ class _Arrival:
         os.symlink(step.after.mark, place)
 
 
-def _write(file: io.RawIOBase, data: bytes) -> None:
+def _drop(waiting: _Waiting) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(waiting.temporary)
+
+
+def _write(handle: int, data: bytes) -> None:
     """All of `data`: one call may take less where the disk is nearly full."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+    while (written := os.write(handle, data)) < len(data):
+        data = data[written:]
 
 
 def check(place: str, before: Entry | None, bits: bool = True) -> os.stat_result | None:

@@ -20,8 +20,9 @@ def pair(tmp_path: Path) -> Pair:
 @pytest.fixture
 def without_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that knows no executable files: here; the agent is a process of its own."""
-    real = os.chmod
-    monkeypatch.setattr(os, "chmod", lambda path, mode, **more: real(path, mode & ~0o111, **more))
+    chmod, opened = os.chmod, os.open
+    monkeypatch.setattr(os, "chmod", lambda path, mode, **more: chmod(path, mode & ~0o111, **more))
+    monkeypatch.setattr(os, "open", lambda path, flags, mode=0, **more: opened(path, flags, mode & ~0o111, **more))
 
 
 def mark_executable(file: Path) -> None:
