@@ -76,7 +76,7 @@ def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True)
     finally:
         if collects:
             gc.enable()
-    for path in known.keys() - walk.listing.entries.keys():
+    for path in [path for path in known if path not in walk.entries]:
         del known[path]
     known[_RULES] = Known(0, 0, 0, 0, ignore.digest)
     return walk.listing
@@ -145,6 +145,7 @@ def _texts(value: object) -> dict[str, str]:
 
 _new = tuple.__new__
 _KIND = 0o170000  # the part of a mode that says what it is of
+_REGULAR = stat.S_IFREG
 
 
 class _Walk:
@@ -153,6 +154,7 @@ class _Walk:
     def __init__(self, root: str, ignore: Ignore, known: dict[str, Known], sweep: bool) -> None:
         self.root, self.ignore, self.known, self.sweep = root, ignore, known, sweep
         self.listing = Listing()
+        self.entries = self.listing.entries
         self.trusted = time.time_ns() - _FRESH
 
     def folder(self, path: str, settled: bool) -> None:
@@ -175,13 +177,12 @@ class _Walk:
             self.listing.entries[path] = Entry("folder", 0, 0, False, "")
         for name, entry in entries.items():
             below = prefix + name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if (settled and below in self.known and not is_folder) or not ignored(chain, below, name, is_folder):
-                if is_folder:
+            if entry.is_dir(follow_symlinks=False):
+                if not ignored(chain, below, name, True):
                     self.folder(below, settled)
-                else:
-                    self._leaf(below, entry)
-            elif self.sweep and name.startswith(TEMPORARY) and not is_folder:
+            elif (settled and below in self.known) or not ignored(chain, below, name, False):
+                self._leaf(below, entry)
+            elif self.sweep and name.startswith(TEMPORARY):
                 os.unlink(entry.path)
 
     def _rules(self, folder: str, path: str, entry: os.DirEntry[str] | None) -> bool:
@@ -200,16 +201,15 @@ class _Walk:
     def _leaf(self, path: str, entry: os.DirEntry[str]) -> None:
         try:
             found = entry.stat(follow_symlinks=False)
-            if found.st_mode & _KIND == stat.S_IFREG:
-                known = self.known.get(path, _UNKNOWN)
-                size, mtime, ctime, inode, _ = known
-                same = ctime == found.st_ctime_ns and mtime == found.st_mtime_ns
-                if not (same and size == found.st_size and inode == found.st_ino):
-                    known = self._read(path, entry, found)
+            mode = found.st_mode
+            if mode & _KIND == _REGULAR:
+                size, mtime, ctime, inode, digest = self.known.get(path, _UNKNOWN)
+                same = ctime == found.st_ctime_ns and mtime == found.st_mtime_ns and size == found.st_size
+                if not (same and inode == found.st_ino):
+                    size, mtime, _, _, digest = self._read(path, entry, found)
                 # Entry(...) takes twice as long, which is felt with many files.
-                executable = found.st_mode & 0o100 != 0
-                self.listing.entries[path] = _new(Entry, ("file", known[0], known[1], executable, known[4]))
-            elif stat.S_ISLNK(found.st_mode):
+                self.entries[path] = _new(Entry, ("file", size, mtime, mode & 0o100 != 0, digest))
+            elif stat.S_ISLNK(mode):
                 self._link(path, os.readlink(entry.path))
             else:
                 self.listing.problems[path] = f"is a {_special(found.st_mode)}, and not synced"
