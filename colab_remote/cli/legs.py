@@ -83,9 +83,9 @@ def _started(made: Contact, conversation: Conversation, leg: Leg) -> Job:
         kind="train",
         project=project.id,
         environment=leg.wish.environment,
-        about={"pin": pin_of(project.root, report.tree), **leg_after(checkpoint), **to_vault(project)},
+        about={**leg_after(checkpoint), **to_vault(project)},
     )
-    return start(made, conversation, order, project.root)
+    return start(made, conversation, order, project.root, pin_of(project.root, report.tree))
 
 
 def _warn_of_checkpoints(project: Project) -> None:

@@ -27,6 +27,7 @@ from colab_remote.laptop.hosts import choose_host
 from colab_remote.laptop.jobs import Order, follow, not_started, start
 from colab_remote.laptop.meter import Allowance, allowance
 from colab_remote.laptop.outputs import bring_home
+from colab_remote.laptop.pin import pin_of
 from colab_remote.laptop.project import find_project, remembered_host, require_project
 from colab_remote.laptop.training import work_folder
 
@@ -65,11 +66,11 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, tty: bool, w
         environment={"TERM": os.environ.get("TERM", _TERM), **wish.environment} if tty else wish.environment,
     )
     with contact(host, output().timeout, output().say) as made:
-        conversation = made.open_agent()
+        conversation, pin = made.open_agent(), None
         if project and not no_sync:
             with not_started():
-                bring_up_to_date(project, conversation, host)
-        job = start(made, conversation, order, project.root if project else None)
+                pin = pin_of(project.root, bring_up_to_date(project, conversation, host).tree)
+        job = start(made, conversation, order, project.root if project else None, pin)
         if wish.detach:
             return detached(job)
         began(job, wish.stop_on_interrupt)

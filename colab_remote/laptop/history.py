@@ -25,7 +25,7 @@ class Job:
     The VM that ran it may live though it is lost: `vm_lives`.
 
     One that was resumed says from which `checkpoint`, the which `leg` of a run it is, and which job was the `first`.
-    `pin` tells the project's state when it began (see `pinned`), `vault` what of it lies there.
+    `pin` tells the project's state when it began (see `Pin`), `vault` what of it lies there.
     """
 
     id: str

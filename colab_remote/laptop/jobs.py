@@ -14,6 +14,7 @@ from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.history import Job, all_known, job_of, remember
 from colab_remote.laptop.logcopy import LogCopy
+from colab_remote.laptop.pin import Pin
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,13 @@ class Order:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def start(contact: Contact, conversation: Conversation, order: Order, project: Path | None = None) -> Job:
-    """Start a job, once even if contact breaks meanwhile, and remember it at home. Raises NotStarted."""
+def start(
+    contact: Contact, conversation: Conversation, order: Order, project: Path | None = None, pin: Pin | None = None
+) -> Job:
+    """Start a job, once even if contact breaks meanwhile, and remember it at home with its pin. Raises NotStarted."""
+    pin = pin or Pin({})
     taken = [job.name for job in all_known()]
-    asked = {"id": make_id(), "taken": taken, **asdict(order)}
+    asked = {"id": make_id(), "taken": taken, **asdict(order), "about": {"pin": pin.facts, **order.about}}
     with not_started():
         try:
             facts = conversation.ask("job_start", **asked).result
@@ -48,7 +52,7 @@ def start(contact: Contact, conversation: Conversation, order: Order, project: P
         if job is None:
             raise ColabRemoteError(f"`{contact.host.name}` answered with something that is no job")
     try:
-        remember(job, project)
+        pin.keep(remember(job, project))
     except OSError as error:
         raise ColabRemoteError(
             f"`{job.name}` runs on `{job.host}`, but cannot be kept in mind here: {error.strerror} on this laptop",

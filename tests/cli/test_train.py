@@ -115,10 +115,11 @@ def test_a_laptop_that_was_away_pulls_what_it_missed(host: Host, project: Path) 
     assert saved(project) == {"step-0.pt", "step-1.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
 
 
-def test_following_the_log_brings_outputs_home_too(host: Host, project: Path) -> None:
+@pytest.mark.parametrize("words", [("logs", "-f"), ("attach",)])
+def test_coming_back_to_a_training_brings_outputs_home_too(host: Host, project: Path, words: tuple[str, ...]) -> None:
     (project / "wait-1").touch()
     identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
-    with host.laptop.started("logs", "-f", identity) as following:
+    with host.laptop.started(*words, identity) as following:
         until(lambda: "step-1.pt" in saved(project))
         (host.runtime.workdir / project.name / "wait-1").unlink()
         following.communicate(timeout=PATIENCE)
