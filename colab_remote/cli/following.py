@@ -27,7 +27,7 @@ from colab_remote.laptop.logcopy import Clock
 from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
-from colab_remote.laptop.training import left_there, mirrored
+from colab_remote.laptop.training import left_there, mirrored, outputs_of
 
 
 class Timed:
@@ -129,7 +129,10 @@ def see_through(made: Contact, project: Project, job: Job) -> int:
         panel.arrived(arrival)
 
     try:
-        with watched(project.root) as panel, mirrored(made, project, job, rest, tell, shown.say) as mirror:
+        with (
+            watched(project.root) as panel,
+            mirrored(made, outputs_of(project, job, rest, panel.moving), tell) as mirror,
+        ):
             job = follow(made, None, job, panel.log)
             mirror.result()
         if job.state == "lost":

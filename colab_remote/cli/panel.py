@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.show import Show
-from colab_remote.laptop.home import Arrival
+from colab_remote.cli.tables import amount
+from colab_remote.laptop.home import SMALL, Arrival, Output
 from colab_remote.laptop.metrics import NAME, Metrics, plot, read_metrics
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 _BAR = 32  # characters
+_SELDOM = 0.2  # seconds between two looks at a file on its way
 _MEMORY = 20  # looks at the metrics that the rate is taken from
 
 
@@ -48,6 +50,7 @@ class Panel:
         self._metrics: Metrics | None = None
         self._pace: deque[tuple[float, Metrics]] = deque(maxlen=_MEMORY)
         self._home = ""
+        self._drawn = 0.0
 
     def log(self, piece: bytes) -> None:
         """Show the log's whole lines above the panel, of one that was written over and over the last."""
@@ -64,15 +67,26 @@ class Panel:
         """Look at what came home."""
         if self.live is None:
             return
-        from rich.text import Text
-
         if Path(arrival.path).name == NAME:
             self._metrics = read_metrics((self._root / arrival.path).read_text("utf-8", "replace"))
             if self._metrics:
                 self._pace.append((time.monotonic(), self._metrics))
         elif arrival.checkpoint:
             self._home = f"home   {arrival.path} · {time.strftime('%H:%M:%S')}"
-        lines = [*(panel_lines(self._metrics, *self._rates()) if self._metrics else ()), self._home]
+        self._draw("")
+
+    def moving(self, output: Output, here: int) -> None:
+        """Show how much of an output that takes a while is here."""
+        if self.live is None or output.size <= SMALL or time.monotonic() - self._drawn < _SELDOM:
+            return
+        self._draw(f"home   {output.path} on its way, {amount(here)} of {amount(output.size)}")
+
+    def _draw(self, way: str) -> None:
+        from rich.text import Text
+
+        assert self.live is not None
+        self._drawn = time.monotonic()
+        lines = [*(panel_lines(self._metrics, *self._rates()) if self._metrics else ()), self._home, way]
         self.live.update(Text(visible("\n".join(filter(None, lines)))), refresh=True)
 
     def _rates(self) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.home import SMALL, Arrival, Home, Output, digest_of
 from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.project import Project
+
+Moving = Callable[[Output, int], object]  # hears of an output on its way, and how many of its bytes are here
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def bring_home(
     wait: float = 0.0,
     everything: bool = False,
     rest: Allowance | None = None,
+    moving: Moving = lambda output, here: None,
 ) -> Iterator[Arrival]:
     """Bring outputs home, the most urgent first; with a `job`, until it is over and all that it made is here.
 
@@ -67,7 +70,7 @@ def bring_home(
             if not rest.admits(output.path, output.size - _size(partial)):
                 continue
             try:
-                yield _fetched(home, conversation, folder, output, partial)
+                yield _fetched(home, conversation, folder, output, partial, moving)
                 if not everything:
                     home.prune(output.job)
             except Changed:
@@ -79,16 +82,18 @@ def bring_home(
             return
 
 
-def _fetched(home: Home, conversation: Conversation, folder: str, output: Output, partial: Path) -> Arrival:
+def _fetched(
+    home: Home, conversation: Conversation, folder: str, output: Output, partial: Path, moving: Moving
+) -> Arrival:
     """Bring one output home, going on where an earlier attempt was cut off. Raises Changed, Refused."""
-    whole = _receive(conversation, folder, output, partial)
+    whole = _receive(conversation, folder, output, partial, moving)
     if digest_of(partial) != whole:
         partial.unlink()
         raise Unreachable(f"`{output.path}` arrived damaged", "run it again")
     return home.arrive(output, partial, whole)
 
 
-def _receive(conversation: Conversation, folder: str, output: Output, partial: Path) -> str:
+def _receive(conversation: Conversation, folder: str, output: Output, partial: Path, moving: Moving) -> str:
     """Append what is missing in `partial`; the digest that the whole must have. Raises Changed."""
     have = _size(partial)
     asked: dict[str, Any] = {
@@ -104,6 +109,7 @@ def _receive(conversation: Conversation, folder: str, output: Output, partial: P
                 file.truncate(int(piece["offset"]))
             else:
                 file.write(piece)
+                moving(output, file.tell())
         file.flush()
         os.fsync(file.fileno())
     if exchange.result["changed"]:

@@ -19,8 +19,10 @@ from colab_remote.laptop.home import Arrival, Checkpoint, Home, digest_of
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, follow, start
 from colab_remote.laptop.meter import Allowance
-from colab_remote.laptop.outputs import bring_home
+from colab_remote.laptop.outputs import Moving, bring_home
 from colab_remote.laptop.project import Project
+
+Bring = Callable[[Conversation], Iterator[Arrival]]  # outputs that come home in a conversation
 
 _WAIT = 20.0  # seconds for which the runtime holds a listing that has nothing new
 _FULL = 15.0  # seconds between attempts while this laptop's disk is full
@@ -127,42 +129,33 @@ def leg_after(checkpoint: Checkpoint | None) -> dict[str, Any]:
 
 
 @contextmanager
-def mirrored(
-    contact: Contact,
-    project: Project,
-    job: Job,
-    rest: Allowance,
-    tell: Callable[[Arrival], None],
-    say: Callable[[str], None],
-) -> Iterator[Future[None]]:
+def mirrored(contact: Contact, bring: Bring, tell: Callable[[Arrival], None]) -> Iterator[Future[None]]:
     """Bring a job's outputs home in a thread of its own; the future is done when all that it made is here."""
     with ThreadPoolExecutor(1) as pool:
         try:
-            yield pool.submit(_mirror, contact, project, job, rest, tell, say)
+            yield pool.submit(_mirror, contact, bring, tell)
         except BaseException:
             contact.end()
             raise
 
 
-def _mirror(
-    contact: Contact,
-    project: Project,
-    job: Job,
-    rest: Allowance,
-    tell: Callable[[Arrival], None],
-    say: Callable[[str], None],
-) -> None:
+def outputs_of(project: Project, job: Job, rest: Allowance, moving: Moving) -> Bring:
+    """What brings that job's outputs home until it is over, as far as the `rest` of a budget goes."""
+    return lambda talk: bring_home(talk, project, job.folder, job.id, _WAIT, rest=rest, moving=moving)
+
+
+def _mirror(contact: Contact, bring: Bring, tell: Callable[[Arrival], None]) -> None:
     conversation: Conversation | None = None
     while True:
         try:
             conversation = conversation or contact.open_agent()
-            for arrival in bring_home(conversation, project, job.folder, job.id, _WAIT, rest=rest):
+            for arrival in bring(conversation):
                 tell(arrival)
             return
         except Unreachable:
             conversation = contact.reopen()
         except OSError as error:
-            say(f"home     outputs wait: {error.strerror or error} on this laptop; the job goes on")
+            contact.say(f"home     outputs wait: {error.strerror or error} on this laptop; the job goes on")
             if contact.ended(_FULL):
                 return
 

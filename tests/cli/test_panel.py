@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-from sides import PATIENCE, Host
+from bad_network import BadNetwork
+from sides import Host
+from terminal import on_a_terminal
 
 TRAIN = """
 import json, pathlib, time
@@ -38,20 +35,16 @@ def test_epoch_loss_rate_and_time_left_stand_below_the_log(host: Host) -> None:
     assert "home     saved/metrics.jsonl" in shown
 
 
-def on_a_terminal(host: Host, root: Path, *words: str) -> tuple[str, int]:
-    """All that a command writes to a terminal, and its exit code."""
-    ours, its = pty.openpty()
-    env = {**host.laptop.env, "TERM": "xterm", "COLUMNS": "120"}
-    env.pop("NO_COLOR", None)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "colab_remote", *words], cwd=root, env=env, stdin=its, stdout=its, stderr=its
+def test_a_checkpoint_on_its_way_tells_how_much_of_it_is_here(host: Host) -> None:
+    root = host.laptop.home / "on its way"
+    root.mkdir()
+    (root / "colab-remote.toml").write_text(
+        '[project]\ntrain = "mkdir saved; head -c 1500000 /dev/urandom > saved/x"\n'
     )
-    os.close(its)
-    shown = b""
-    try:
-        while piece := os.read(ours, 4096):
-            shown += piece
-    except OSError:
-        pass  # the other end is closed
-    os.close(ours)
-    return shown.decode(), process.wait(PATIENCE)
+    with BadNetwork(("127.0.0.1", host.runtime.port), rate=800_000) as network:
+        ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
+        assert host.laptop("connect", ticket, "--replace", "--open", "none").returncode == 0
+        shown, code = on_a_terminal(host, root, "train")
+    assert code == 0, shown
+    assert re.search(r"home   saved/x on its way, [\d.]+ [kM]B of 1\.5 MB", shown), shown
+    assert (root / "saved/x").stat().st_size == 1_500_000

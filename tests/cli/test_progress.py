@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bad_network import BadNetwork
-from sides import PATIENCE, Host
+from sides import Host
+from terminal import on_a_terminal
 
 
 @contextmanager
@@ -32,23 +29,10 @@ def slowly(host: Host, name: str, seconds: float) -> Iterator[Path]:
 
 def test_a_bar_on_a_terminal_that_is_gone_afterwards(host: Host) -> None:
     with slowly(host, "bar", 4) as root:
-        ours, its = pty.openpty()
-        words = [sys.executable, "-m", "colab_remote", "sync"]
-        env = {**host.laptop.env, "TERM": "xterm", "COLUMNS": "120"}
-        process = subprocess.Popen(words, cwd=root, env=env, stdin=its, stdout=subprocess.PIPE, stderr=its)
-        os.close(its)
-        shown = b""
-        try:
-            while piece := os.read(ours, 4096):
-                shown += piece
-        except OSError:
-            pass  # the other end is closed
-        os.close(ours)
-        said, _ = process.communicate(timeout=PATIENCE)
-    text = shown.decode()
-    assert process.returncode == 0, text
-    assert re.search(r"[1-9]/1\.0 MB.* 1 file · \d+ kB/s · \d s left", text), text
-    assert b"0 files up, 1 down" in said
+        shown, code = on_a_terminal(host, root, "sync")
+    assert code == 0, shown
+    assert re.search(r"[1-9]/1\.0 MB.* 1 file · \d+ kB/s · \d s left", shown), shown
+    assert "0 files up, 1 down" in shown
 
 
 def test_lines_now_and_then_where_there_is_no_terminal(host: Host) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -79,6 +81,25 @@ def test_of_a_file_that_has_grown_only_the_tail_comes(tmp_path: Path) -> None:
     os.utime(path, (1_700_000_001, 1_700_000_001))
     brought(pair, found, lambda stream: CutAfter(stream, 10_000))
     assert (pair.here / "saved" / "log.txt").read_bytes() == data + b"more\n"
+
+
+def test_a_best_checkpoint_that_is_a_link_to_another_comes_once_and_stays(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    (pair.here / "colab-remote.toml").write_text("[project]\nkeep = 1\n")
+    found = project(pair)
+    large = random.Random(1).randbytes(LARGE)  # after a large one the runtime is asked anew
+    for step in range(3):
+        place = pair.there / "saved" / f"step-{step}.pt"
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("weights", large)
+        os.utime(place, (1_700_000_000 + step, 1_700_000_000 + step))
+    os.link(pair.there / "saved" / "step-1.pt", pair.there / "saved" / "best.pt")
+    with talking(lambda stream: stream) as conversation:
+        arriving = bring_home(conversation, found, str(pair.there))
+        came = [arrival.path for arrival in itertools.islice(arriving, 9)]
+        assert came == ["saved/step-2.pt", "saved/best.pt"]
+        assert list(bring_home(conversation, found, str(pair.there))) == []
+    assert sorted(path.name for path in (pair.here / "saved").iterdir()) == ["best.pt", "step-2.pt"]
 
 
 def test_what_a_budget_has_no_room_for_waits_and_what_fits_comes(tmp_path: Path) -> None:
