@@ -48,7 +48,7 @@ class Storm:
     def __enter__(self) -> Storm:
         self.whole = self._new_project("whole")
         began = time.monotonic()
-        subprocess.run(TRAIN.split(), cwd=self.whole, env=_alone(), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(TRAIN.split(), cwd=self.whole, env=_alone(), check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
         self.seconds = time.monotonic() - began
         return self
 
@@ -57,8 +57,8 @@ class Storm:
     ) -> None:
         if self.runtimes:
             lose(self._place())
-        self.laptop.end_lines()
         self._stack.close()
+        self.laptop.end_lines()
 
     def training(self, number: int, victim: Victim, kills: int) -> None:
         """One training that `kills` deaths of `victim` fall into; it must end as the undisturbed one did."""
@@ -72,6 +72,7 @@ class Storm:
             self.kills += 1
             process = self._kill(project, process, victim)
         said = process.communicate(timeout=PATIENCE)
+        lose(self._place())
         assert process.returncode == 0, said
         assert same_end(self.whole / "saved", project / "saved"), f"training {number} ended otherwise: {said}"
 
@@ -80,7 +81,7 @@ class Storm:
             for pid in [process.pid, *self.laptop.lines()]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            process.communicate()  # closes its pipes too
+            process.communicate(timeout=PATIENCE)  # closes its pipes too
         if victim != "laptop":
             self._note_what_is_lost(project)
             lose(self._place())
@@ -98,7 +99,8 @@ class Storm:
 
     def _train(self, project: Path, *more: str) -> subprocess.Popen[str]:
         resumes = more if (project / "saved").exists() else ()
-        return self.laptop.started("train", "--keep-going", *resumes, cwd=project)
+        # Ended with this storm, however that ends: it would wait for its host for ever.
+        return self._stack.enter_context(self.laptop.started("train", "--keep-going", *resumes, cwd=project))
 
     def _new_project(self, name: str) -> Path:
         project = self.laptop.home / name
