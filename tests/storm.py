@@ -48,7 +48,9 @@ class Storm:
     def __enter__(self) -> Storm:
         self.whole = self._new_project("whole")
         began = time.monotonic()
-        subprocess.run(TRAIN.split(), cwd=self.whole, env=_alone(), check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+        subprocess.run(
+            TRAIN.split(), cwd=self.whole, env=_alone(), check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE
+        )
         self.seconds = time.monotonic() - began
         return self
 

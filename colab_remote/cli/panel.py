@@ -105,6 +105,8 @@ def panel_lines(metrics: Metrics, rate: float, left: float) -> list[str]:
     words += [f"{rate:,.0f} images/s"] if rate > 0 else []
     words += [f"{int(left // 60)}:{int(left % 60):02} left"] if left > 0 else []
     lines = [f"epoch  {metrics.epoch}{f'/{metrics.epochs}' if metrics.epochs else ''}  {'  '.join(words)}"]
+    if metrics.best:
+        lines.append(f"best   epoch {metrics.best[0]} ({metrics.best[1]:.4f})")
     if len(metrics.losses) > 1:
         lines.append(f"loss   {plot(metrics.losses, _BAR)}  {metrics.losses[0]:.3g} -> {metrics.losses[-1]:.3g}")
     return lines

@@ -10,6 +10,7 @@ from typing import Any
 
 NAME = "metrics.jsonl"
 _RAMP = ".:-=+*#"
+_BY = (("val_accuracy", 1), ("val_loss", -1))  # what the best epoch is judged by, and whether more is better
 _FIRST = ("loss", "accuracy", "val_loss", "val_accuracy")  # the measures that are shown before others
 
 
@@ -18,6 +19,7 @@ class Metrics:
     """Where a run is: `epoch` of `epochs` and `step`, 0 where the file does not say; `done` of it, from 0 to 1.
 
     `images` were trained on since its beginning, `measures` are the latest of each name, `losses` all of the loss.
+    `best` is the epoch of the best validation so far and its value, None where there was none.
     """
 
     epoch: int
@@ -27,6 +29,7 @@ class Metrics:
     done: float
     measures: dict[str, float]
     losses: tuple[float, ...]
+    best: tuple[int, float] | None
 
     def shown(self, count: int) -> list[tuple[str, float]]:
         """The first `count` measures that people ask for."""
@@ -43,7 +46,8 @@ def read_metrics(text: str) -> Metrics | None:
     latest = {name: value for record in records for name, value in record.items() if isinstance(value, int)}
     epoch, epochs, step = (int(latest.get(name, 0)) for name in ("epoch", "epochs", "step"))
     losses = tuple(record["loss"] for record in records if _is_measure(record.get("loss")))
-    return Metrics(epoch, epochs, step, latest.get("images", 0), _done(records, epoch, epochs), measures, losses)
+    done, images = _done(records, epoch, epochs), latest.get("images", 0)
+    return Metrics(epoch, epochs, step, images, done, measures, losses, _best(records))
 
 
 def plot(values: Sequence[float], width: int) -> str:
@@ -75,6 +79,15 @@ def _done(records: Sequence[dict[str, Any]], epoch: int, epochs: int) -> float:
     steps = ends[-1]["step"] / ends[-1]["epoch"] * epochs
     last = max(record["step"] for record in records if _counts(record, "step"))
     return float(min(1.0, last / steps))
+
+
+def _best(records: Sequence[dict[str, Any]]) -> tuple[int, float] | None:
+    for name, sign in _BY:
+        judged = [record for record in records if _counts(record, "epoch") and _is_measure(record.get(name))]
+        if judged:
+            best = max(judged, key=lambda record: sign * record[name])
+            return best["epoch"], best[name]
+    return None
 
 
 def _counts(record: dict[str, Any], *names: str) -> bool:

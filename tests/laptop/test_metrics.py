@@ -27,6 +27,7 @@ def test_a_run_within_its_second_epoch() -> None:
     assert panel_lines(found, 18420.4, 112) == [
         "epoch  2/4  ############--------------------  loss 0.2500  val_accuracy 0.8000  lr 0.1000  "
         "18,420 images/s  1:52 left",
+        "best   epoch 1 (0.8000)",
         "loss   #.  0.5 -> 0.25",
     ]
 
@@ -35,6 +36,16 @@ def test_a_file_of_another_projects_own_says_what_it_can() -> None:
     found = read_metrics('not json\n{"step": 3, "loss": 1.5}\n[1]\n{"step": 4, "loss": NaN}\n')
     assert found is not None
     assert panel_lines(found, 0, 0) == ["epoch  0  step 4  loss 1.5000"]
+
+
+def test_the_best_epoch_has_the_best_accuracy_else_the_smallest_loss_of_validation() -> None:
+    epochs = [{"epoch": epoch, "val_loss": loss} for epoch, loss in ((1, 0.9), (2, 0.4), (3, 0.6))]
+    found = read_metrics(lines(*epochs))
+    assert found is not None
+    assert found.best == (2, 0.4)
+    accurate = read_metrics(lines(*epochs, {"epoch": 3, "val_accuracy": 0.9}, {"epoch": 4, "val_accuracy": 0.8}))
+    assert accurate is not None
+    assert accurate.best == (3, 0.9)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "nothing\n", "[]\n"])
