@@ -21,7 +21,7 @@ Victim = Literal["runtime", "laptop", "both"]
 PATIENCE = 240.0  # seconds for a whole training, on a busy machine
 NAME = "digits"  # the same for all, because a checkpoint knows it
 # Long enough to die in, with a checkpoint every few steps.
-SETTINGS = ("trainer.epochs=5", "trainer.save_steps=8", "arch.args.width=4", "trainer.plots=false")
+SETTINGS = ("trainer.epochs=8", "trainer.save_steps=8", "arch.args.width=4", "trainer.plots=false")
 # This Python, which has torch, whatever the shell over there makes of PATH. One thread: several may divide sums in
 # another way, and wait for each other on a busy machine.
 PYTHON = f"env OMP_NUM_THREADS=1 {sys.executable}"
@@ -68,7 +68,7 @@ class Storm:
         self._new_runtime()
         process = self._train(project)
         for _ in range(kills):
-            time.sleep(self.random.uniform(0.3, 1.0) * self.seconds)
+            time.sleep(self.random.uniform(0.2, 0.7) * self.seconds)
             if process.poll() is not None:
                 break
             self.kills += 1
