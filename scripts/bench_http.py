@@ -19,7 +19,7 @@ from colab_remote.laptop.ssh_config import proxy_command  # noqa: E402
 from colab_remote.runtime.bridge import Bridge  # noqa: E402
 
 RUNS = 5
-SIZE = 200_000_000  # bytes
+SIZE = 1_000_000_000  # bytes; what a connection costs to start has a row of its own
 KEYS = 200
 
 

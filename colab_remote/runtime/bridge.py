@@ -1,19 +1,24 @@
-"""sshd behind a WebSocket, for ways out that carry only HTTP. SSH itself authenticates both ends."""
+"""sshd behind a WebSocket, for ways out that carry only HTTP. SSH itself authenticates both ends.
+
+Two transports hand each other what arrives, with no task and no queue between them: those take twice the CPU.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
 from http import HTTPStatus
 
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
-from colab_remote.both.websocket import LARGEST, PATH, PIECE, PING
+from colab_remote.both.websocket import LARGEST, PATH, PING
+
+_FULL = 1 << 20  # bytes that wait for one side before the other is no longer read
+_GOODBYE = 1.0  # seconds for the laptop to answer the end
 
 
 class Bridge:
@@ -24,6 +29,7 @@ class Bridge:
 
     def __init__(self, host: str, port: int) -> None:
         self._sshd = host, port
+        self._outsides: set[_Outside] = set()
         self._up: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
@@ -39,60 +45,142 @@ class Bridge:
         self._thread.join()
 
     async def _serve(self) -> None:
-        ended = asyncio.Event()
-        # SSH is dense already: deflate would cost nine tenths of the speed and save nothing.
-        async with serve(
-            self._join,
-            "127.0.0.1",
-            0,
-            process_request=_expect_path,
-            compression=None,
-            max_size=LARGEST,
-            ping_interval=PING,
-            ping_timeout=PING,
-            close_timeout=1,
-            server_header=None,
-        ) as server:
-            port: int = next(iter(server.sockets)).getsockname()[1]
-            self._up.set_result((asyncio.get_running_loop(), ended, port))
-            await ended.wait()
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        server = await loop.create_server(lambda: _Outside(self._sshd, self._outsides), "127.0.0.1", 0)
+        self._up.set_result((loop, ended, server.sockets[0].getsockname()[1]))
+        await ended.wait()
+        server.close()
+        for outside in list(self._outsides):
+            outside.transport.abort()
+        await asyncio.sleep(0)  # each hears of it in a turn of its own
 
-    async def _join(self, outside: ServerConnection) -> None:
-        try:
-            inside = await asyncio.to_thread(socket.create_connection, self._sshd)
-        except OSError:
-            await outside.close(1013, "sshd does not answer")
+
+class _Outside(asyncio.Protocol):
+    """The laptop's side of a connection: SSH in binary frames."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, sshd: tuple[str, int], outsides: set[_Outside]) -> None:
+        self._sshd, self._outsides = sshd, outsides
+        # Without compression: SSH is dense already, deflate would cost nine tenths of the speed and save nothing.
+        self._websocket = ServerProtocol(max_size=LARGEST)
+        self._inside: _Inside | None = None
+        self._joining: asyncio.Task[None] | None = None
+        self._heard = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(_FULL)
+        self.transport = transport
+        self._outsides.add(self)
+        self._later = asyncio.get_running_loop().call_later(PING, self._ask)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        self._websocket.receive_data(data)
+        for event in self._websocket.events_received():
+            if isinstance(event, Request):
+                self._admit(event)
+            elif isinstance(event, Frame):
+                self._take(event)
+        self._flush()
+
+    def eof_received(self) -> None:
+        self._websocket.receive_eof()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._outsides.discard(self)
+        self._later.cancel()
+        if self._joining:
+            self._joining.cancel()
+        if self._inside:
+            self._inside.transport.close()
+
+    def pause_writing(self) -> None:
+        if self._inside:
+            self._inside.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._inside:
+            self._inside.transport.resume_reading()
+
+    def carry(self, data: bytes) -> None:
+        """Send what sshd said."""
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_binary(data)
+            self._flush()
+
+    def end(self, code: CloseCode, why: str) -> None:
+        """Say that no more will come, and hang up."""
+        if self.transport.is_closing():
             return
-        with inside:
-            inside.setblocking(False)
-            inside.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            coming = asyncio.create_task(_up(outside, inside))
-            loop = asyncio.get_running_loop()
-            try:
-                while piece := await loop.sock_recv(inside, PIECE):
-                    await outside.send(piece)
-                    await asyncio.sleep(0)  # while both sides keep up neither waits, and nobody else would have a turn
-            except (ConnectionClosed, OSError):
-                pass
-            finally:
-                coming.cancel()
-                with suppress(asyncio.CancelledError, OSError):
-                    await coming
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_close(code, why)
+            self._flush()
+        self._later.cancel()
+        self._later = asyncio.get_running_loop().call_later(_GOODBYE, self.transport.abort)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT:
+            self._websocket.fail(CloseCode.UNSUPPORTED_DATA, "SSH is binary")
+        elif frame.opcode in (Opcode.BINARY, Opcode.CONT) and self._inside:
+            self._inside.transport.write(frame.data)
+
+    def _admit(self, request: Request) -> None:
+        if request.path != PATH:
+            self._websocket.send_response(self._websocket.reject(HTTPStatus.NOT_FOUND, "nothing is here\n"))
+            return
+        self._websocket.send_response(self._websocket.accept(request))
+        if self._websocket.state is State.OPEN:
+            self.transport.pause_reading()
+            self._joining = asyncio.create_task(self._join())
+
+    async def _join(self) -> None:
+        try:
+            _, self._inside = await asyncio.get_running_loop().create_connection(lambda: _Inside(self), *self._sshd)
+        except OSError:
+            self.end(CloseCode.TRY_AGAIN_LATER, "sshd does not answer")
+        self.transport.resume_reading()
+
+    def _flush(self) -> None:
+        for data in self._websocket.data_to_send():
+            if data:
+                self.transport.write(data)
+            else:
+                self.transport.close()
+
+    def _ask(self) -> None:
+        """Hang up on who has not shaken hands or not answered by now; ask the others."""
+        if (self.transport.is_reading() and not self._heard) or self._websocket.state is not State.OPEN:
+            self.transport.abort()
+            return
+        self._heard = False
+        self._websocket.send_ping(b"")
+        self._flush()
+        self._later = asyncio.get_running_loop().call_later(PING, self._ask)
 
 
-async def _up(outside: ServerConnection, inside: socket.socket) -> None:
-    """What comes in frames, to sshd; its end ends sshd's side too."""
-    loop = asyncio.get_running_loop()
-    with suppress(ConnectionClosed, OSError):
-        async for piece in outside:
-            if isinstance(piece, str):
-                break
-            await loop.sock_sendall(inside, piece)
-    with suppress(OSError):
-        inside.shutdown(socket.SHUT_RDWR)
+class _Inside(asyncio.Protocol):
+    """sshd's side of a connection."""
 
+    transport: asyncio.Transport
 
-async def _expect_path(outside: ServerConnection, request: Request) -> Response | None:
-    if request.path == PATH:
-        return None
-    return outside.respond(HTTPStatus.NOT_FOUND, "nothing is here\n")
+    def __init__(self, outside: _Outside) -> None:
+        self._outside = outside
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.set_write_buffer_limits(_FULL)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._outside.carry(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._outside.end(CloseCode.NORMAL_CLOSURE, "")
+
+    def pause_writing(self) -> None:
+        self._outside.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._outside.transport.resume_reading()

@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from bad_network import BadNetwork
 from certificate import self_signed
-from sides import Host, Laptop, free_port
+from sides import PATIENCE, Host, Laptop, free_port
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
+from colab_remote.both.websocket import PATH
 from colab_remote.laptop.ssh_config import proxy_command
 from colab_remote.runtime.bridge import Bridge
 
@@ -182,6 +185,45 @@ def test_the_bridge_leads_nowhere_else(host: Host) -> None:
         )
         assert stranger.recv(100).startswith(b"HTTP/1.1 404")
     bridge.close()
+
+
+@contextmanager
+def joined(port: int) -> Iterator[ClientConnection]:
+    """A WebSocket to a bridge in front of that port."""
+    bridge = Bridge("127.0.0.1", port)
+    with connect(f"ws://127.0.0.1:{bridge.port}{PATH}", compression=None, proxy=None) as websocket:
+        yield websocket
+    bridge.close()
+
+
+def test_a_message_in_fragments_arrives_whole_and_what_comes_back_is_carried_until_its_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sshd, joined(sshd.getsockname()[1]) as websocket:
+        inside, _ = sshd.accept()
+        fragments = [bytes([number]) * 100_000 for number in range(10)]
+        with inside, inside.makefile("rb") as arrived:
+            websocket.send(fragments)
+            assert arrived.read(1_000_000) == b"".join(fragments)
+            inside.sendall(b"bye")
+            inside.shutdown(socket.SHUT_RDWR)
+        assert b"".join(websocket) == b"bye"
+        assert websocket.close_code == 1000
+
+
+def test_text_is_no_ssh() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sshd, joined(sshd.getsockname()[1]) as websocket:
+        websocket.send("hello")
+        assert _close_code(websocket) == 1003
+
+
+def test_an_sshd_that_does_not_answer_ends_the_connection() -> None:
+    with joined(free_port()) as websocket:
+        assert _close_code(websocket) == 1013
+
+
+def _close_code(websocket: ClientConnection) -> int | None:
+    with pytest.raises(ConnectionClosed):
+        websocket.recv(PATIENCE)
+    return websocket.close_code
 
 
 @pytest.mark.parametrize(
