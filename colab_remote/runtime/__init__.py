@@ -279,11 +279,13 @@ def _supervised(wanted: Wanted, said: tuple[str, ...], lock: int) -> Runtime:
         token=wanted.token,
         lock=lock,
     )
-    return Runtime(wanted.state, _spawn(orders), said=said)
+    return Runtime(wanted.state, _spawn(orders, wanted.job_environment), said=said)
 
 
-def _spawn(orders: Orders) -> dict[str, Any]:
-    """Start the supervisor in a session of its own and wait for its answer."""
+def _spawn(orders: Orders, for_jobs: Iterable[str]) -> dict[str, Any]:
+    """Start the supervisor in a session of its own and wait for its answer; it sees no variable `for_jobs`."""
+    from colab_remote.runtime.environment import without_secrets
+
     state = Path(orders.state)
     handle = os.open(state / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with open(handle, "ab") as log:
@@ -294,6 +296,7 @@ def _spawn(orders: Orders) -> dict[str, Any]:
             stdout=subprocess.PIPE,
             stderr=log,
             cwd="/",
+            env=without_secrets(os.environ, for_jobs),
             start_new_session=True,
             pass_fds=(orders.lock,),
         )

@@ -50,6 +50,11 @@ def session_environment(environ: Mapping[str, str], python: str) -> dict[str, st
     return seen
 
 
+def without_secrets(environ: Mapping[str, str], for_jobs: Iterable[str]) -> dict[str, str]:
+    """What may be left in processes that stay: no secret, and nothing that is jobs' alone."""
+    return {name: value for name, value in environ.items() if not _is_secret(name) and name not in for_jobs}
+
+
 def login_hooks(state: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """The variables by which bash's login shells get PATH back, from a file in `state` that this writes."""
     file = state / "login.sh"
@@ -73,6 +78,10 @@ def job_environment(names: Iterable[str]) -> dict[str, str]:
 
 
 def _matters(name: str) -> bool:
-    if name.startswith(_OURS) or any(word in name.upper() for word in _SECRETS):
+    if name.startswith(_OURS) or _is_secret(name):
         return False
     return name in _NAMES or name.startswith(_PREFIXES)
+
+
+def _is_secret(name: str) -> bool:
+    return any(word in name.upper() for word in _SECRETS)

@@ -18,6 +18,8 @@ import pytest
 from sides import PATIENCE, SSHD, free_port, until
 from vm import Vm, listens, ours_left
 
+from colab_remote.both.jobrecord import make_id
+
 
 def test_launch_prints_what_connect_takes_and_is_there_after_it_has_ended(vm: Vm) -> None:
     document = vm.up()
@@ -189,6 +191,24 @@ def test_sessions_and_jobs_see_the_environment_and_no_secret(vm: Vm) -> None:
     assert "HF_TOKEN=for jobs" in by_job
     written = b"".join(path.read_bytes() for path in vm.state.glob("*.log"))
     assert b"for jobs" not in written
+
+
+def test_what_jobs_may_see_reaches_jobs_and_nothing_else(vm: Vm) -> None:
+    hush = make_id()
+    vm.connect(vm.up("--env", "HF_TOKEN", HF_TOKEN=hush)["ticket"])
+    assert vm.laptop("run", "--detach", "--name", "quiet", "--", "printenv HF_TOKEN; sleep 300").returncode == 0
+    job = vm.state / "jobs" / json.loads(vm.laptop("jobs", "--json").stdout)["jobs"][0]["id"]
+    until(lambda: (job / "log").read_text() == f"{hush}\n")
+    found = [path for home in (vm.user.home, vm.laptop.home) for path in home.rglob("*") if path.is_file()]
+    kept = [path for path in found if hush.encode() in path.read_bytes()]
+    assert set(kept) == {job / "log", vm.state / "environment.json"}  # the job printed it itself
+    assert (vm.state / "environment.json").stat().st_mode & 0o077 == 0
+    pid = json.loads((job / "run.json").read_text())["pid"]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            assert hush not in " ".join(process.cmdline())
+            assert pid == os.getsid(process.pid) or hush not in str(process.environ()), process.cmdline()
+    assert vm.laptop("stop", "quiet", "--grace", "0").returncode == 0
 
 
 def escapes() -> bool:
