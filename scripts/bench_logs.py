@@ -27,7 +27,7 @@ from colab_remote.both.whole import read_json  # noqa: E402
 
 LINES = 200
 LARGE = 200_000_000
-RUNS, EPOCHS = 5, 12
+RUNS, EPOCHS = 5, 8
 # Says the time, at moments that keep no step with whoever looks.
 SAYS_WHEN = (
     "import random, time\nfor _ in range({}):\n    time.sleep(0.03 + 0.04 * random.random())\n    print(time.time())"
@@ -157,7 +157,8 @@ def training(laptop: Laptop, runtime: Runtime) -> Iterator[Sequence[str]]:
     # A login shell may find another Python first; this one has torch.
     settings.write_text(re.sub("setup .*\n", "", settings.read_text()).replace("python3", sys.executable))
     train = ("train", "-e", "OMP_NUM_THREADS=1")
-    more = ("--", "--set", f"trainer.epochs={EPOCHS}")
+    # Wide enough for two epochs a second, each with a checkpoint that comes home: narrower ones are all checkpoints.
+    more = ("--", "--set", f"trainer.epochs={EPOCHS}", "--set", "arch.args.width=48")
     alone: list[tuple[float, float]] = []
     followed: list[tuple[float, float]] = []
     for _ in range(RUNS + 1):
