@@ -158,6 +158,9 @@ def test_a_half_open_connection_is_noticed_at_both_ends_within_30_s(laptop: Lapt
             words = [sys.executable, "-m", "colab_remote", "proxy", f"ws://127.0.0.1:{network.port}"]
             proxy = subprocess.Popen(words, env=laptop.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
             inside, _ = sshd.accept()
+            inside.sendall(b"SSH-")
+            assert proxy.stdout
+            assert proxy.stdout.read(4) == "SSH-"
             network.freeze()
             inside.settimeout(30)
             assert inside.recv(1) == b"", "the bridge has hung up on sshd"
