@@ -9,6 +9,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from colab_remote.both.whole import write_whole
+
 DIFF = "diff"  # a file beside the job's log at home
 LIMIT = 1 << 20  # bytes of a diff that are kept
 _PATIENCE = 5.0  # seconds for git, which may wait for a disk
@@ -26,7 +28,7 @@ class Pin:
         """Write the diff, where there is one, into the job's folder at home, its last line saying what was cut."""
         cut = f"\n[cut: only the first {LIMIT} bytes of this diff are kept]\n".encode()
         if self.diff:
-            (folder / DIFF).write_bytes(self.diff[:LIMIT] + (cut if len(self.diff) > LIMIT else b""))
+            write_whole(folder / DIFF, self.diff[:LIMIT] + (cut if len(self.diff) > LIMIT else b""))
 
 
 def pin_of(root: Path, tree: str) -> Pin:
