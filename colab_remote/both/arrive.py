@@ -143,12 +143,10 @@ class _Arrival:
         self._made += 1
         path = os.path.join(os.path.dirname(place), f"{self._prefix}{self._made}")
         assert step.after is not None
-        mode = 0o600 if step.before else self._usual(step.after)  # what was there may be its owner's alone
+        mode = _with_bit(0o666 & ~self._umask, step.after.executable, self._umask)
+        if step.before:
+            mode = 0o600  # what was there may be its owner's alone
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), path
-
-    def _usual(self, entry: Entry) -> int:
-        """The mode of a file that is new."""
-        return _with_bit(0o666 & ~self._umask, entry.executable, self._umask)
 
     def _settle(self) -> None:
         """Bring what waits to the disk and into its place, then the folders' entries to the disk."""
@@ -179,10 +177,9 @@ class _Arrival:
         entry = waiting.step.after
         assert entry is not None
         found = check(waiting.place, waiting.step.before, self.bits)
-        if found is not None:
-            kept = stat.S_ISREG(found.st_mode)
-            mode = _with_bit(found.st_mode, entry.executable, self._umask) if kept else self._usual(entry)
-            os.chmod(waiting.temporary, stat.S_IMODE(mode))
+        if found is not None:  # a new file has its mode
+            kept = stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else 0o666 & ~self._umask
+            os.chmod(waiting.temporary, _with_bit(kept, entry.executable, self._umask))
         os.utime(waiting.temporary, ns=(entry.mtime_ns, entry.mtime_ns))
         if waiting.step.before is not None and waiting.step.before.kind == "folder":
             _clear(waiting.place, waiting.step.before)

@@ -145,7 +145,6 @@ def _texts(value: object) -> dict[str, str]:
 
 _new = tuple.__new__
 _KIND = 0o170000  # the part of a mode that says what it is of
-_REGULAR = stat.S_IFREG
 
 
 class _Walk:
@@ -174,7 +173,7 @@ class _Walk:
         settled &= self._rules(path, prefix + IGNORE_FILE, entries.get(IGNORE_FILE))
         chain = self.ignore.chain(path)
         if not entries and path:
-            self.listing.entries[path] = Entry("folder", 0, 0, False, "")
+            self.entries[path] = Entry("folder", 0, 0, False, "")
         for name, entry in entries.items():
             below = prefix + name
             if entry.is_dir(follow_symlinks=False):
@@ -202,7 +201,7 @@ class _Walk:
         try:
             found = entry.stat(follow_symlinks=False)
             mode = found.st_mode
-            if mode & _KIND == _REGULAR:
+            if mode & _KIND == stat.S_IFREG:
                 size, mtime, ctime, inode, digest = self.known.get(path, _UNKNOWN)
                 same = ctime == found.st_ctime_ns and mtime == found.st_mtime_ns and size == found.st_size
                 if not (same and inode == found.st_ino):
@@ -231,7 +230,7 @@ class _Walk:
         if reason:
             self.listing.problems[path] = reason
         else:
-            self.listing.entries[path] = Entry("link", 0, 0, False, target)
+            self.entries[path] = Entry("link", 0, 0, False, target)
 
 
 def _special(mode: int) -> str:
