@@ -111,9 +111,9 @@ def check_name(name: str) -> str:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """What `colab-remote.toml` says, by the names of Project; empty without a file. Raises Refused."""
-    try:
-        import tomllib  # only here, as what else a command may not need: `run -- true` waits for each import
+    import tomllib  # only here, as what else a command may not need: `run -- true` waits for each import
 
+    try:
         tables = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         return {}

@@ -1,6 +1,6 @@
 """sshd behind a WebSocket, for ways out that carry only HTTP. SSH itself authenticates both ends.
 
-Two transports hand each other what arrives, with no task and no queue between them: those take twice the CPU.
+Two transports hand each other what arrives, with no task and no queue between them: those cost a third more CPU.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sides import PATIENCE, Host
+from sides import PATIENCE, Host, until
 
 from colab_remote.both.whole import TEMPORARY
 
@@ -62,9 +62,12 @@ def waiting(kind: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_main_thread_that_hears_no_interrupt_is_ended() -> None:
     with waiting("deaf") as process:
-        while process.poll() is None:
+
+        def ended() -> bool:
             process.send_signal(signal.SIGINT)  # it may hear the first, on its way into the wait
-            time.sleep(0.1)
+            return process.poll() is not None
+
+        until(ended)
         assert process.returncode == 130
 
 
