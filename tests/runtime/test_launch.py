@@ -119,9 +119,8 @@ def test_a_job_outlives_supervisor_sshd_agents_and_a_second_launch(vm: Vm) -> No
         assert follower.stdout is not None
         assert follower.stdout.readline() == "begun\n"
         runner = json.loads((vm.state / "jobs" / job.stdout.strip() / "run.json").read_text())["runner"]
-        agents = [process.pid for process in psutil.process_iter() if _is_agent(process, vm)]
-        agents.remove(runner)  # a fork of the one that started it
-        assert agents
+        # Between two conversations of the follower there may be none. The runner is a fork of the one that started it.
+        agents = until(lambda: _agents(vm) - {runner})
         for pid in (vm.record()["pid"], vm.record()["sshd"], *agents):
             with suppress(ProcessLookupError):  # one may end with another
                 os.kill(pid, signal.SIGKILL)
@@ -130,6 +129,10 @@ def test_a_job_outlives_supervisor_sshd_agents_and_a_second_launch(vm: Vm) -> No
         said = follower.communicate(timeout=2 * PATIENCE)
         assert said[0] == "went\n", said
     assert follower.returncode == 7
+
+
+def _agents(vm: Vm) -> set[int]:
+    return {process.pid for process in psutil.process_iter() if _is_agent(process, vm)}
 
 
 def _is_agent(process: psutil.Process, vm: Vm) -> bool:
