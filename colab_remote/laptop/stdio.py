@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from colab_remote.laptop.conversation import Stream
 
-_PIECE = 1 << 18
+_PIECE = 1 << 17
 _PIPE = 1 << 20  # bytes, as much as Linux lets everybody have; with its usual 64 kB both ends wake for each
 
 

@@ -96,10 +96,10 @@ def connect(laptop: Laptop, ticket: str, *words: str, **more: str) -> subprocess
     return laptop("connect", ticket, "--open", "none", *words, **more)
 
 
-def ssh(laptop: Laptop, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Plain ssh, with the laptop's config."""
-    argv = ["ssh", "-F", str(laptop.home / ".ssh" / "config"), "colab", *command]
-    return subprocess.run(argv, env={**laptop.env, **more}, capture_output=True, text=True, timeout=30)
+def ssh(laptop: Laptop, command: str, said: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Plain ssh, with the laptop's config; what is `said` goes to the command's stdin."""
+    argv = ["ssh", "-F", str(laptop.home / ".ssh" / "config"), "colab", command]
+    return subprocess.run(argv, env={**laptop.env, **more}, input=said, capture_output=True, text=True, timeout=30)
 
 
 def refusal(port: int, proxy: str, scheme: str = "ssh", timeout: float = 10) -> Unreachable:
@@ -223,7 +223,8 @@ def test_a_websocket_in_tls_goes_through_a_proxy(
         ticket = known.ticket.replace("ssh://", "wss://").replace(f":{known.port}/", f":{port}/")
         done = connect(laptop, ticket, "--proxy", proxy.url, **trusted)
         assert done.returncode == 0, done.stderr
-        assert ssh(laptop, "head -c 3000000 /dev/zero", **trusted).stdout == "\0" * 3_000_000
+        there_and_back = "".join(map(str, range(1_000_000)))
+        assert ssh(laptop, "cat", there_and_back, **trusted).stdout == there_and_back
         assert proxy.asked() == [f"127.0.0.1:{port}"] * 3
     bridge.close()
 
