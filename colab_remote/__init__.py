@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers know it; nobody waits for the import of `typing`, or interrupts it
 if TYPE_CHECKING:
     from colab_remote.runtime import Runtime, launch
     from colab_remote.runtime.colab_ssh import init_git, init_git_cloudflared, launch_ssh, launch_ssh_cloudflared

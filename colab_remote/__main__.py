@@ -1,7 +1,12 @@
 """`python -m colab_remote` is `colab-remote`."""
 
+from __future__ import annotations
+
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False  # type checkers know it: until `main` has begun, Ctrl-C would leave a traceback
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:

@@ -40,6 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, started_sshd(Path(scratch) / "runtime") as runtime:
         laptop = Laptop(Path(scratch), {"HOME": scratch, "XDG_RUNTIME_DIR": scratch, "PATH": os.environ["PATH"]})
         os.environ.update(laptop.env)
+        os.chdir(laptop.home)  # this checkout is a project, which `run` would sync first
         runtime.admit(laptop.public_line())
         try:
             rows = [row for milliseconds in (0, 50, 100) for row in round_trips(laptop, runtime, milliseconds)]

@@ -28,7 +28,7 @@ COMMANDS = {
     "ssh": ("hosts", "The system's ssh, through the written config."),
     "open": ("hosts", "The editor on the runtime, in the project's folder there."),
     "disconnect": ("hosts", "Forget a host: its config, pinned key and registry entry go."),
-    "run": ("train", "Run a command on the runtime as a job, after a sync."),
+    "run": ("run", "Run a command on the runtime as a job, after a sync."),
     "train": ("train", "Train on the runtime, results come home."),
     "pull": ("train", "Bring outputs home that are on the runtime."),
     "jobs": ("jobs", "The jobs of all hosts, and how they are."),

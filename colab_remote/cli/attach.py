@@ -7,7 +7,8 @@ import shutil
 import click
 
 from colab_remote.cli.choosing import caught_up, chosen_job
-from colab_remote.cli.following import ended, interruptible, see_through
+from colab_remote.cli.following import ended, interruptible
+from colab_remote.cli.homecoming import see_through
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.show import Show
 from colab_remote.cli.staying import stay

@@ -1,33 +1,23 @@
-"""How a job looks while a command follows it, and what is said when it ends or is left."""
+"""What is said of a job that a command follows: as it begins, ends, or is left."""
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
 from colab_remote.both.jobrecord import GRACE
-from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.moments import precisely
 from colab_remote.cli.output import output, visible
-from colab_remote.cli.panel import watched
 from colab_remote.cli.show import Show
-from colab_remote.cli.tables import amount
 from colab_remote.errors import ContactLost
-from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.history import Job
-from colab_remote.laptop.home import Arrival, Checkpoint, Home
 from colab_remote.laptop.hosts import load_host
-from colab_remote.laptop.jobs import follow, stop
+from colab_remote.laptop.jobs import stop
 from colab_remote.laptop.logcopy import Clock
-from colab_remote.laptop.meter import allowance
-from colab_remote.laptop.project import Project
 from colab_remote.laptop.reach import reach
-from colab_remote.laptop.training import left_there, mirrored, outputs_of
 
 
 class Timed:
@@ -112,80 +102,3 @@ def _stopped(job: Job) -> None:
     output().say(visible(f"\nstopping `{job.name}`"))
     with reach(load_host(job.host), output().timeout, output().say) as reached:
         ended(stop(reached.open_agent(), job, GRACE))
-
-
-def see_through(made: Contact, project: Project, job: Job) -> int:
-    """Follow the log and bring outputs home until both are complete; the job's exit code."""
-    arrivals: list[Arrival] = []
-    rest = allowance(project.budget, made.host)
-    shown = output()  # asked for here: the mirror's thread has no click context
-
-    def tell(arrival: Arrival) -> None:
-        arrivals.append(arrival)
-        if shown.json:
-            shown.report({"home": asdict(arrival)}, ())
-        if arrival.kept or (arrival.checkpoint and not panel.live):
-            shown.say(visible(arrival_line(arrival)))
-        panel.arrived(arrival)
-
-    try:
-        with (
-            watched(project.root) as panel,
-            mirrored(made, outputs_of(project, job, rest, panel.moving), tell) as mirror,
-        ):
-            job = follow(made, None, job, panel.log)
-            mirror.result()
-        if job.state == "lost":
-            return ended(job)
-    except ContactLost:
-        shown.say(visible(_last_at_home(project)))
-        raise
-    lines = [
-        _summary(project, arrivals),
-        *([f"vault    {job.vault}"] if job.vault else ()),
-        *_left(project, left_there(made.open_agent(), project, job)),
-        *waiting_lines(rest, made.host),
-        month_line(made.host, project.budget),
-    ]
-    shown.say(visible("\n".join(lines)))
-    return ended(job)
-
-
-def arrival_line(arrival: Arrival) -> str:
-    """`home     saved/run/step-2.pt  12.6 MB`, and where the one went that lay there."""
-    kept = f" · the older one is kept as {arrival.kept}" if arrival.kept else ""
-    return f"home     {arrival.path}  {amount(arrival.size)}{kept}"
-
-
-def checkpoint_line(checkpoint: Checkpoint) -> str:
-    """A checkpoint's path, and when it was at home, or written where it did not come from a runtime."""
-    clock = time.strftime("%H:%M:%S", time.localtime(checkpoint.arrived or checkpoint.written))
-    return f"{checkpoint.path} ({clock})"
-
-
-def _left(project: Project, rows: Sequence[tuple[str, int, int]]) -> list[str]:
-    """Name what stays on the runtime, and the line that would bring it home."""
-    if not rows:
-        return []
-    lines = [
-        f"left     {name}  {amount(size)}{f' in {files} files' if files > 1 else ''}" for name, files, size in rows
-    ]
-    wanted = json.dumps([*project.outputs, *(name for name, _, _ in rows)], ensure_ascii=False)
-    return [*lines, f"hint: no rule brings that home: `outputs = {wanted}` under [project] in colab-remote.toml does"]
-
-
-def _last_at_home(project: Project) -> str:
-    newest = Home(project).checkpoints()[-1:]
-    if not newest:
-        return "home     no checkpoint had time to travel"
-    return f"home     {checkpoint_line(newest[0])} · nothing later had time to travel"
-
-
-def _summary(project: Project, arrivals: Sequence[Arrival]) -> str:
-    """What came home and is still there, the newest of each path counted once, the last checkpoint named."""
-    latest = {arrival.path: arrival for arrival in arrivals if (project.root / arrival.path).exists()}
-    if not latest:
-        return "home     nothing: this job made no outputs"
-    named = max(latest.values(), key=lambda arrival: (arrival.checkpoint, arrival.size))
-    more = f"  and {len(latest) - 1} more" if len(latest) > 1 else ""
-    return f"home     {named.path}  {amount(named.size)}{more}"

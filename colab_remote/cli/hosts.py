@@ -102,8 +102,7 @@ def open(path: str | None, name: str | None, editor: str | None, no_watch: bool)
     working directory. PATH is relative to either.
     """
     from colab_remote.laptop.editors import find_editor, link, no_editor, open_editor
-    from colab_remote.laptop.project import find_project, remembered_host
-    from colab_remote.laptop.training import work_folder
+    from colab_remote.laptop.project import find_project, remembered_host, work_folder
 
     project = find_project(Path.cwd())
     host = choose_host(name, remembered_host(project) if project else None)

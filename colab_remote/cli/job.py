@@ -9,7 +9,8 @@ import click
 
 from colab_remote.both.jobrecord import GRACE
 from colab_remote.cli.choosing import caught_up, chosen_job
-from colab_remote.cli.following import Timed, ended, interruptible, see_through
+from colab_remote.cli.following import Timed, ended, interruptible
+from colab_remote.cli.homecoming import see_through
 from colab_remote.cli.moments import moment
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.show import Show

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from colab_remote.cli.following import began, checkpoint_line
+from colab_remote.cli.following import began
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.starting import Wish
 from colab_remote.cli.syncing import bring_up_to_date
+from colab_remote.cli.tables import checkpoint_line
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.contact import Contact, wait_for
 from colab_remote.laptop.conversation import Conversation
@@ -18,7 +19,7 @@ from colab_remote.laptop.home import Checkpoint, Home
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, not_started, start
 from colab_remote.laptop.pin import pin_of
-from colab_remote.laptop.project import Project
+from colab_remote.laptop.project import Project, work_folder
 from colab_remote.laptop.training import (
     leg_after,
     send_checkpoint,
@@ -26,7 +27,6 @@ from colab_remote.laptop.training import (
     to_vault,
     train_command,
     under_way,
-    work_folder,
 )
 
 

@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from colab_remote.cli.following import checkpoint_line
 from colab_remote.cli.metering import month
 from colab_remote.cli.output import output, reports
-from colab_remote.cli.tables import amount, away, columns, duration, when
+from colab_remote.cli.tables import amount, away, checkpoint_line, columns, duration, when
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.history import all_known, root_of
-from colab_remote.laptop.home import Checkpoint, Home
 from colab_remote.laptop.hosts import Host, choose_host, last_contact, tunnel
 from colab_remote.laptop.line.state import LineState, ask_line
 from colab_remote.laptop.machine import Machine, Usage, ask_machine
 from colab_remote.laptop.meter import metered
-from colab_remote.laptop.project import load_project
 from colab_remote.laptop.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from colab_remote.laptop.home import Checkpoint
 
 _PAUSE = 2.0  # seconds between two looks of --watch
 # Colab sees no job: one that nobody looks at is idle to it.
@@ -115,6 +114,10 @@ def _newest_at_home(host: Host) -> Checkpoint | None:
     root = root_of(trainings[-1]) if trainings else None
     if root is None:
         return None
+    # Only here: a host without trainings need not wait for the import.
+    from colab_remote.laptop.home import Home
+    from colab_remote.laptop.project import load_project
+
     return Home(load_project(root)).newest_of({job.id for job in trainings if job.run == trainings[-1].run})
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 from colab_remote.cli.output import visible
+
+if TYPE_CHECKING:
+    from colab_remote.laptop.home import Checkpoint
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -48,6 +52,12 @@ def when(moment: float, now: float | None = None) -> str:
     if ago < 86400:
         return f"{clock} ({ago // 3600:.0f} h ago)"
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
+
+
+def checkpoint_line(checkpoint: Checkpoint) -> str:
+    """A checkpoint's path, and when it was at home, or written where it did not come from a runtime."""
+    clock = time.strftime("%H:%M:%S", time.localtime(checkpoint.arrived or checkpoint.written))
+    return f"{checkpoint.path} ({clock})"
 
 
 def _width(text: str) -> int:

@@ -19,9 +19,8 @@ from colab_remote.laptop.contact import contact
 from colab_remote.laptop.forward import lead_there, listen_here
 from colab_remote.laptop.hosts import Host, choose_host
 from colab_remote.laptop.jobs import Order, follow, start, stop
-from colab_remote.laptop.project import Project, remembered_host, require_project
+from colab_remote.laptop.project import Project, remembered_host, require_project, work_folder
 from colab_remote.laptop.reach import reach
-from colab_remote.laptop.training import work_folder
 
 _PORT = 6006  # TensorBoard's own
 _FAR = range(20_000, 32_000)  # ports of the runtime that nobody else is likely to have

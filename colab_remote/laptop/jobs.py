@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colab_remote.both.jobrecord import make_id
 from colab_remote.errors import ColabRemoteError, ContactLost, NotStarted, Unreachable
@@ -14,7 +14,9 @@ from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.history import Job, all_known, job_of, remember
 from colab_remote.laptop.logcopy import LogCopy
-from colab_remote.laptop.pin import Pin
+
+if TYPE_CHECKING:
+    from colab_remote.laptop.pin import Pin
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,13 @@ def start(
     contact: Contact, conversation: Conversation, order: Order, project: Path | None = None, pin: Pin | None = None
 ) -> Job:
     """Start a job, once even if contact breaks meanwhile, and remember it at home with its pin. Raises NotStarted."""
-    pin = pin or Pin({})
     taken = [job.name for job in all_known()]
-    asked = {"id": make_id(), "taken": taken, **asdict(order), "about": {"pin": pin.facts, **order.about}}
+    asked = {
+        "id": make_id(),
+        "taken": taken,
+        **asdict(order),
+        "about": {"pin": pin.facts if pin else {}, **order.about},
+    }
     with not_started():
         try:
             facts = conversation.ask("job_start", **asked).result
@@ -52,7 +58,9 @@ def start(
         if job is None:
             raise ColabRemoteError(f"`{contact.host.name}` answered with something that is no job")
     try:
-        pin.keep(remember(job, project))
+        folder = remember(job, project)
+        if pin:
+            pin.keep(folder)
     except OSError as error:
         raise ColabRemoteError(
             f"`{job.name}` runs on `{job.host}`, but cannot be kept in mind here: {error.strerror} on this laptop",

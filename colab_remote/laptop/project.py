@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from colab_remote.both.whole import NewerFormat, read_json, write_json, write_whole
 from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.lock import LOCK, sync_lock
 from colab_remote.laptop.places import account_home
 
@@ -128,6 +130,11 @@ def read_settings(path: Path) -> dict[str, Any]:
             keys = _KEYS[name]
             found[key] = _checked(path, f"{name}.{key}", key, value, keys)
     return found
+
+
+def work_folder(host: Host, project: Project | None) -> str:
+    """Where on the runtime a job works: its project's folder there, or the working directory."""
+    return posixpath.join(host.ticket.workdir, project.name) if project else host.ticket.workdir
 
 
 def remembered_host(project: Project) -> str | None:

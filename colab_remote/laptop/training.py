@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,17 +19,12 @@ from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, follow, start
 from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.outputs import Moving, bring_home
-from colab_remote.laptop.project import Project
+from colab_remote.laptop.project import Project, work_folder
 
 Bring = Callable[[Conversation], Iterator[Arrival]]  # outputs that come home in a conversation
 
 _WAIT = 20.0  # seconds for which the runtime holds a listing that has nothing new
 _FULL = 15.0  # seconds between attempts while this laptop's disk is full
-
-
-def work_folder(host: Host, project: Project | None) -> str:
-    """Where on the runtime a job works: its project's folder there, or the working directory."""
-    return posixpath.join(host.ticket.workdir, project.name) if project else host.ticket.workdir
 
 
 def train_command(project: Project, arguments: Sequence[str], checkpoint: str | None) -> str:

@@ -1,0 +1,92 @@
+"""A job followed while its outputs come home, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from colab_remote.cli.following import ended
+from colab_remote.cli.metering import month_line, waiting_lines
+from colab_remote.cli.output import output, visible
+from colab_remote.cli.panel import watched
+from colab_remote.cli.tables import amount, checkpoint_line
+from colab_remote.errors import ContactLost
+from colab_remote.laptop.contact import Contact
+from colab_remote.laptop.history import Job
+from colab_remote.laptop.home import Arrival, Home
+from colab_remote.laptop.jobs import follow
+from colab_remote.laptop.meter import allowance
+from colab_remote.laptop.project import Project
+from colab_remote.laptop.training import left_there, mirrored, outputs_of
+
+
+def see_through(made: Contact, project: Project, job: Job) -> int:
+    """Follow the log and bring outputs home until both are complete; the job's exit code."""
+    arrivals: list[Arrival] = []
+    rest = allowance(project.budget, made.host)
+    shown = output()  # asked for here: the mirror's thread has no click context
+
+    def tell(arrival: Arrival) -> None:
+        arrivals.append(arrival)
+        if shown.json:
+            shown.report({"home": asdict(arrival)}, ())
+        if arrival.kept or (arrival.checkpoint and not panel.live):
+            shown.say(visible(arrival_line(arrival)))
+        panel.arrived(arrival)
+
+    try:
+        with (
+            watched(project.root) as panel,
+            mirrored(made, outputs_of(project, job, rest, panel.moving), tell) as mirror,
+        ):
+            job = follow(made, None, job, panel.log)
+            mirror.result()
+        if job.state == "lost":
+            return ended(job)
+    except ContactLost:
+        shown.say(visible(_last_at_home(project)))
+        raise
+    lines = [
+        _summary(project, arrivals),
+        *([f"vault    {job.vault}"] if job.vault else ()),
+        *_left(project, left_there(made.open_agent(), project, job)),
+        *waiting_lines(rest, made.host),
+        month_line(made.host, project.budget),
+    ]
+    shown.say(visible("\n".join(lines)))
+    return ended(job)
+
+
+def arrival_line(arrival: Arrival) -> str:
+    """`home     saved/run/step-2.pt  12.6 MB`, and where the one went that lay there."""
+    kept = f" · the older one is kept as {arrival.kept}" if arrival.kept else ""
+    return f"home     {arrival.path}  {amount(arrival.size)}{kept}"
+
+
+def _left(project: Project, rows: Sequence[tuple[str, int, int]]) -> list[str]:
+    """Name what stays on the runtime, and the line that would bring it home."""
+    if not rows:
+        return []
+    lines = [
+        f"left     {name}  {amount(size)}{f' in {files} files' if files > 1 else ''}" for name, files, size in rows
+    ]
+    wanted = json.dumps([*project.outputs, *(name for name, _, _ in rows)], ensure_ascii=False)
+    return [*lines, f"hint: no rule brings that home: `outputs = {wanted}` under [project] in colab-remote.toml does"]
+
+
+def _last_at_home(project: Project) -> str:
+    newest = Home(project).checkpoints()[-1:]
+    if not newest:
+        return "home     no checkpoint had time to travel"
+    return f"home     {checkpoint_line(newest[0])} · nothing later had time to travel"
+
+
+def _summary(project: Project, arrivals: Sequence[Arrival]) -> str:
+    """What came home and is still there, the newest of each path counted once, the last checkpoint named."""
+    latest = {arrival.path: arrival for arrival in arrivals if (project.root / arrival.path).exists()}
+    if not latest:
+        return "home     nothing: this job made no outputs"
+    named = max(latest.values(), key=lambda arrival: (arrival.checkpoint, arrival.size))
+    more = f"  and {len(latest) - 1} more" if len(latest) > 1 else ""
+    return f"home     {named.path}  {amount(named.size)}{more}"
