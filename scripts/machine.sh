@@ -61,3 +61,20 @@ install_torch() { # FOLDER: PyTorch in that environment, a CPU build unless ther
         fail "no CPU build of PyTorch $torch_version for $("$1/bin/python" --version) could be had ($1/torch.log says why)" \
             "install PyTorch for this Python (https://pytorch.org/get-started/locally), then run $0 again"
 }
+
+# Google's own command line for Colab, which some tests drive. It wants a newer Python than we do, and its own libraries.
+colab_cli=google-colab-cli==0.7.5
+
+install_colab_cli() { # FOLDER: in an environment of its own there; where no Python is new enough its tests are skipped
+    local python
+    [ -x "$1/bin/colab" ] && return
+    for python in ${PYTHON:-} python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
+        "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || continue
+        say "install  $colab_cli"
+        rm -rf "$1"
+        "$python" -m venv "$1" && "$1/bin/pip" install -q "$colab_cli" && return
+        say "$colab_cli could not be installed: its tests are skipped"
+        return
+    done
+    say "no Python 3.12 or later is here: the tests of $colab_cli are skipped"
+}

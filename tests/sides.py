@@ -140,15 +140,19 @@ class started_sshd:
     Its sessions have `variables` in their environment.
     """
 
-    def __init__(self, folder: Path, *more: str, port: int | None = None, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *more: str, port: int | None = None, host_key: Path | None = None, **variables: str
+    ) -> None:
         self.folder, self.port, self.more, self.variables = folder, port or free_port(), more, variables
+        self.host_key = host_key
 
     def __enter__(self) -> Runtime:
         assert SSHD, "sshd is missing: apt-get install openssh-server"
         for name in ("state", "content"):
             (self.folder / name).mkdir(mode=0o700, parents=True)
-        key = self.folder / "host_key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        key = self.host_key or self.folder / "host_key"
+        if not self.host_key:
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         (self.folder / "sshd_config").write_text(self._config())
@@ -171,7 +175,7 @@ class started_sshd:
         return "\n".join(
             (
                 f"ListenAddress 127.0.0.1:{self.port}",
-                f"HostKey {self.folder / 'host_key'}",
+                f"HostKey {self.host_key or self.folder / 'host_key'}",
                 f"AuthorizedKeysFile {self.folder / 'authorized_keys'}",
                 "StrictModes no",
                 "PidFile none",

@@ -42,6 +42,8 @@ COMMANDS = {
     "forward": ("ports", "Ports of the runtime on this laptop, until interrupted."),
     "tensorboard": ("tensorboard", "TensorBoard over a project's outputs, until Ctrl-C."),
     "proxy": ("proxy", "The way to a host's sshd, on stdin and stdout."),
+    "up": ("google", "A runtime through Google's own CLI, connected."),
+    "down": ("google", "Outputs home, then stop that runtime."),
     "doctor": ("doctor", "What works here, and what to do about what does not."),
     "demo": ("demo", "The whole way on this machine, no account needed."),
 }

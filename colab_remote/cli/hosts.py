@@ -21,6 +21,7 @@ from colab_remote.ticket import parse_ticket
 
 if TYPE_CHECKING:
     from colab_remote.laptop.line.state import LineState
+    from colab_remote.laptop.machine import Machine
     from colab_remote.laptop.project import Project
     from colab_remote.laptop.survey import Sight
 
@@ -42,12 +43,19 @@ def connect(ticket: str, name: str, key: Path | None, replace: bool, proxy: str 
     is installed; `--open none` leaves it closed. A proxy in HTTPS_PROXY or ALL_PROXY is used as long as it is
     there; one named here, http://HOST:PORT or http://NAME@HOST:PORT, goes for editors too, which may know no variable.
     """
-    from colab_remote.laptop import client
     from colab_remote.laptop.connect import connect as connect_host
     from colab_remote.laptop.keys import own_key
 
     named = _proxy(proxy)
     host, machine = connect_host(parse_ticket(ticket), name, key or own_key(), replace, output().timeout, named)
+    tell_of(host, machine)
+    _open_after_connect(host, editor)
+
+
+def tell_of(host: Host, machine: Machine) -> None:
+    """Say what a host is that was just connected, and what to do with it."""
+    from colab_remote.laptop import client
+
     versions = [f"Python {_short(machine.python)}", f"torch {_short(machine.torch)}" if machine.torch else "no torch"]
     facts = " · ".join([machine.kind, *versions, "host key as on the ticket", away(machine.away)])
     lines = [
@@ -59,7 +67,6 @@ def connect(ticket: str, name: str, key: Path | None, replace: bool, proxy: str 
         lines[1] = "ssh                  is not installed here, and editors need it"
         output().say(f"hint: install it: {client.how_to_install()}")
     output().report({"host": host.name, "ticket": str(host.ticket), "machine": asdict(machine)}, map(visible, lines))
-    _open_after_connect(host, editor)
 
 
 @click.command()

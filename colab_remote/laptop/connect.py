@@ -79,7 +79,7 @@ def _freed(host: Host) -> bool:
     if host.name not in host_names():
         return False
     old = load_host(host.name)
-    if not old.single or old.ticket != host.ticket:
+    if not old.single or old.ticket.address != host.ticket.address:
         return False
     stop_line(host.name)
     return True
@@ -109,7 +109,7 @@ def _takes_one(host: Host) -> bool:
     if host.ticket.scheme == "colab" or host.ticket.via:  # Google's own does; a machine of one's own does not
         return not host.ticket.via
     try:
-        with closing(dial(host.ticket, _OLD_PATIENCE, host.proxy)) as second:
+        with closing(dial(host, _OLD_PATIENCE)) as second:
             return not second.recv(1)
     except (TimeoutError, ProviderRefused):
         return False

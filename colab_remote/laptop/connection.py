@@ -189,7 +189,7 @@ def log_in(
     `passphrase` opens the host's key, where ssh-agent does not hold it.
     """
     deadline = time.monotonic() + timeout
-    stream = Counted(dial(host.ticket, timeout, host.proxy, told), told)
+    stream = Counted(dial(host, timeout, told), told)
     told("SSH banner")
     paramiko = import_paramiko()  # a line's first command has it imported while the network is asked
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions

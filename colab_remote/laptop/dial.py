@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from colab_remote.errors import GONE, Refused, Unreachable
+from colab_remote.errors import GONE, Unreachable
 from colab_remote.laptop.proxy import lead_on, proxy_to, unreachable_hint
-from colab_remote.ticket import Ticket
 
 if TYPE_CHECKING:
+    from colab_remote.laptop.hosts import Host
     from colab_remote.laptop.websocket import WebSocketStream
 
 Dialled: TypeAlias = "socket.socket | WebSocketStream"
@@ -22,18 +22,21 @@ PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _BUFFER = 2 << 20  # bytes; a socket's own default gives less than half of the throughput
 
 
-def dial(ticket: Ticket, timeout: float, proxy: str = "", told: Told = lambda step: None) -> Dialled:
-    """A stream to the ticket's sshd, ready within `timeout` seconds; `proxy` as a host keeps it.
-
-    Raises Unreachable, Refused, ProviderRefused.
-    """
+def dial(host: Host, timeout: float, told: Told = lambda step: None) -> Dialled:
+    """A stream to the host's sshd, ready within `timeout` seconds. Raises Unreachable, Refused, ProviderRefused."""
+    ticket = host.ticket
+    # Only where they are needed: most hosts have no use for them.
     if ticket.via:
-        # Only here: most hosts have no use for it.
         from colab_remote.laptop.jump import dial_through
 
         told("relay")
         return dial_through(ticket.via, ticket.host, ticket.port or 22, timeout)
-    return dial_address(ticket.scheme, ticket.host, ticket.port, timeout, proxy, told)
+    if ticket.scheme == "colab":
+        from colab_remote.laptop.google import dial_session
+
+        told("Google's CLI")
+        return dial_session(ticket.host, host.key, timeout)
+    return dial_address(ticket.scheme, ticket.host, ticket.port, timeout, host.proxy, told)
 
 
 def dial_address(
@@ -49,13 +52,7 @@ def dial_address(
         from colab_remote.laptop.websocket import dial_websocket
 
         return dial_websocket(scheme, host, port, timeout, connect, told)
-    if scheme != "ssh":
-        raise _unknown(f"{scheme}:")
     return connect(port or 22)
-
-
-def _unknown(way: str) -> Refused:
-    return Refused(f"this colab-remote does not know the way `{way}` of this ticket", "update it on this laptop")
 
 
 def _connected(host: str, port: int, timeout: float, kept: str, told: Told) -> socket.socket:

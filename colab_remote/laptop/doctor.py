@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -17,6 +17,7 @@ from colab_remote.laptop.hosts import Host, host_names
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import ours
 from colab_remote.laptop.proxy import proxy_to
+from colab_remote.laptop.reach import Reach, reach
 from colab_remote.laptop.settings import line_idle
 
 _SKEW = 30.0  # seconds by which two clocks may differ before it confuses somebody
@@ -39,11 +40,9 @@ class Step:
 
 def walk(host: Host, timeout: float | None, show: Callable[[Step], None]) -> ColabRemoteError | None:
     """Go the way to `host` as a command does, and `show` each step as it ends; the error that ended it."""
-    from colab_remote.laptop.connection import log_in
-
     clock = _Clock(host, show)
     try:
-        with closing(log_in(host, timeout or PATIENCE, told=clock.begin)) as connection:
+        with _way(host, timeout, clock.begin) as connection:
             clock.begin("agent")
             with closing(connection.open_agent()) as agent:
                 clock.begin("python")
@@ -55,6 +54,20 @@ def walk(host: Host, timeout: float | None, show: Callable[[Step], None]) -> Col
     for step in _described(machine, machine.clock - time.time(), host.ticket.workdir):
         show(step)
     return None
+
+
+@contextmanager
+def _way(host: Host, timeout: float | None, told: Callable[[str], None]) -> Iterator[Reach]:
+    """A connection of its own; the line's, where the door takes one and the line may hold it."""
+    if host.single:
+        told("line")
+        with reach(host, timeout) as reached:
+            yield reached
+        return
+    from colab_remote.laptop.connection import log_in
+
+    with closing(log_in(host, timeout or PATIENCE, told=told)) as connection:
+        yield connection
 
 
 def look_around() -> Iterator[Step]:

@@ -141,7 +141,8 @@ def proxy_command(target: str, python: str, platform: str, home: str = "") -> st
 
     `home` is what COLAB_REMOTE_HOME says, which an editor need not know either.
     """
-    words = [python, "-m", "colab_remote", "proxy", target]
+    # -P: ssh may be called in a folder that has a `colab_remote` of somebody else's.
+    words = [python, "-P", "-m", "colab_remote", "proxy", target]
     if platform == "win32":
         # ssh starts it itself there, Git's ssh by a POSIX shell: quotes and slashes are what both understand.
         program = python.replace("\\", "/")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sides import free_port
 
-from colab_remote.errors import Refused, Unreachable
+from colab_remote.errors import Unreachable
 from colab_remote.laptop.dial import dial
-from colab_remote.ticket import Ticket, parse_ticket
+from colab_remote.laptop.hosts import Host
+from colab_remote.ticket import Ticket
 
 PRINT = "SHA256:" + "A" * 43
 
 
-def ticket(host: str, port: int) -> Ticket:
-    return Ticket("ssh", "root", host, port, "/content", PRINT)
+def at(address: str, port: int) -> Host:
+    return Host("colab", Ticket("ssh", "root", address, port, "/content", PRINT), Path("key"))
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def test_a_stream_does_not_wait_for_full_packets(listener: socket.socket) -> None:
-    with dial(ticket("127.0.0.1", listener.getsockname()[1]), 5) as stream:
+    with dial(at("127.0.0.1", listener.getsockname()[1]), 5) as stream:
         assert stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -40,7 +42,7 @@ def test_bytes_go_both_ways(listener: socket.socket) -> None:
 
     thread = threading.Thread(target=echo)
     thread.start()
-    with dial(ticket("localhost", listener.getsockname()[1]), 5) as stream:
+    with dial(at("localhost", listener.getsockname()[1]), 5) as stream:
         stream.sendall(b"hello")
         assert stream.recv(99) == b"hello"
     thread.join()
@@ -49,7 +51,7 @@ def test_bytes_go_both_ways(listener: socket.socket) -> None:
 def test_nobody_listens() -> None:
     port = free_port()
     with pytest.raises(Unreachable) as failed:
-        dial(ticket("127.0.0.1", port), 5)
+        dial(at("127.0.0.1", port), 5)
     assert failed.value.message == f"nobody listens at `127.0.0.1:{port}`"
     assert "run the cell again" in failed.value.hint
 
@@ -57,7 +59,7 @@ def test_nobody_listens() -> None:
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 64 + ".org"])
 def test_a_name_without_an_address(host: str) -> None:
     with pytest.raises(Unreachable) as failed:
-        dial(ticket(host, 22), 5)
+        dial(at(host, 22), 5)
     assert failed.value.message == f"no address is known for `{host}`"
     assert "network" in failed.value.hint
 
@@ -72,12 +74,7 @@ def test_no_answer_in_time() -> None:
             other.setblocking(False)
             other.connect_ex(address)
         with pytest.raises(Unreachable) as failed:
-            dial(ticket("127.0.0.1", address[1]), 0.3)
+            dial(at("127.0.0.1", address[1]), 0.3)
         for other in waiting:
             other.close()
     assert "did not answer within 0.3 s" in failed.value.message
-
-
-def test_a_way_that_this_version_does_not_know_is_refused() -> None:
-    with pytest.raises(Refused, match="does not know the way"):
-        dial(parse_ticket(f"colab:S/content#{PRINT}"), 5)

@@ -21,6 +21,7 @@ from sides import Laptop, Runtime, free_port, wait_for_port
 from colab_remote.errors import Refused, Unreachable
 from colab_remote.laptop.dial import dial
 from colab_remote.laptop.forward import join
+from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.proxy import parse_proxy, proxy_to, with_password
 from colab_remote.runtime.bridge import Bridge
 from colab_remote.ticket import parse_ticket
@@ -102,10 +103,14 @@ def ssh(laptop: Laptop, command: str, said: str = "", **more: str) -> subprocess
     return subprocess.run(argv, env={**laptop.env, **more}, input=said, capture_output=True, text=True, timeout=30)
 
 
+def at(address: str, proxy: str) -> Host:
+    return Host("colab", parse_ticket(f"{address}#SHA256:{'A' * 42}E"), Path("key"), proxy=proxy)
+
+
 def refusal(port: int, proxy: str, scheme: str = "ssh", timeout: float = 10) -> Unreachable:
     """The error of the way to that port of this machine, through `proxy`."""
     with pytest.raises(Unreachable) as caught:
-        dial(parse_ticket(f"{scheme}://root@127.0.0.1:{port}/content#SHA256:{'A' * 42}E"), timeout, proxy).close()
+        dial(at(f"{scheme}://root@127.0.0.1:{port}/content", proxy), timeout).close()
     assert caught.value.hint
     return caught.value
 
@@ -303,7 +308,7 @@ def test_a_proxy_that_hangs_up_on_ssh_is_told(laptop: Laptop, known: Runtime) ->
 
 def test_the_runtimes_first_words_may_come_with_the_proxys_last() -> None:
     with saying(b"HTTP/1.1 200 yes\r\n\r\nSSH-2.0-OpenSSH_9.2\r\n") as url:
-        stream = dial(parse_ticket(f"ssh://root@a.example.org:22/x#SHA256:{'A' * 42}E"), 5, url)
+        stream = dial(at("ssh://root@a.example.org:22/x", url), 5)
         assert stream.recv(99) == b"SSH-2.0-OpenSSH_9.2\r\n"
         stream.close()
 

@@ -150,6 +150,18 @@ def test_everything_goes_through_a_bridge(bridged: Host) -> None:
     assert (bridged.runtime.workdir / "big").read_bytes() == (laptop.home / "big").read_bytes()
 
 
+def test_ssh_called_in_a_folder_of_somebody_elses_runs_nothing_of_it(bridged: Host, tmp_path: Path) -> None:
+    (tmp_path / "colab_remote").mkdir()
+    (tmp_path / "colab_remote" / "__init__.py").write_text("open('it ran', 'w')")
+    laptop = bridged.laptop
+    done = subprocess.run(
+        ["ssh", "-F", str(laptop.ours / "config"), "web", "echo here"],
+        env=laptop.env, cwd=tmp_path, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.stdout == "here\n", done.stderr
+    assert not (tmp_path / "it ran").exists()
+
+
 def test_a_half_open_connection_is_noticed_at_both_ends_within_30_s(laptop: Laptop) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sshd:
         bridge = Bridge("127.0.0.1", sshd.getsockname()[1])
@@ -232,9 +244,9 @@ def _close_code(websocket: ClientConnection) -> int | None:
 @pytest.mark.parametrize(
     ("python", "platform", "line"),
     [
-        ("/opt/a b/it's/python", "linux", "'/opt/a b/it'\"'\"'s/python' -m colab_remote proxy wss://x.ngrok.app"),
+        ("/opt/a b/it's/python", "linux", "'/opt/a b/it'\"'\"'s/python' -P -m colab_remote proxy wss://x.ngrok.app"),
         (r"C:\Users\홍 길동\100%\python.exe", "win32",
-         r'"C:/Users/홍 길동/100%%/python.exe" -m colab_remote proxy wss://x.ngrok.app'),
+         r'"C:/Users/홍 길동/100%%/python.exe" -P -m colab_remote proxy wss://x.ngrok.app'),
     ],
 )  # fmt: skip
 def test_the_proxy_command_is_quoted_for_the_shell_that_reads_it(python: str, platform: str, line: str) -> None:

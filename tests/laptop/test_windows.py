@@ -63,16 +63,16 @@ def test_icacls_is_run_and_its_refusal_told(tmp_path: Path, monkeypatch: pytest.
 def test_a_proxy_command_is_read_alike_by_windows_and_by_a_posix_shell() -> None:
     python = r"C:\Users\김 민수\100%\python.exe"
     line = proxy_command("wss://x.ngrok-free.app", python, "win32")
-    assert line.startswith('"C:/Users/김 민수/100%%/python.exe" -m colab_remote proxy')
+    assert line.startswith('"C:/Users/김 민수/100%%/python.exe" -P -m colab_remote proxy')
     echo = ["sh", "-c", f"printf '%s\\n' {line.replace('%%', '%')}"]
     words = subprocess.check_output(echo, text=True).splitlines()
     assert PureWindowsPath(words[0]) == PureWindowsPath(python)
-    assert words[1:] == ["-m", "colab_remote", "proxy", "wss://x.ngrok-free.app"]
+    assert words[1:] == ["-P", "-m", "colab_remote", "proxy", "wss://x.ngrok-free.app"]
 
 
 def test_a_macs_home_is_quoted_for_the_shell() -> None:
     line = proxy_command("wss://x.ngrok-free.app", "/Users/김 민수/python", "darwin")
-    assert line == "'/Users/김 민수/python' -m colab_remote proxy wss://x.ngrok-free.app"
+    assert line == "'/Users/김 민수/python' -P -m colab_remote proxy wss://x.ngrok-free.app"
 
 
 def test_no_path_in_the_config_has_a_backslash_on_windows() -> None:
