@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from sides import Laptop, Runtime, started_sshd
+from bad_network import BadNetwork
+from sides import Laptop, Runtime, started_sshd, until
 from vm import lose
 from weights import newest, same_end
 
@@ -65,7 +66,7 @@ class Storm:
     def training(self, number: int, victim: Victim, kills: int) -> None:
         """One training that `kills` deaths of `victim` fall into; it must end as the undisturbed one did."""
         project = self._new_project(f"cut-{number}")
-        self._new_runtime()
+        self._connect(self._new_runtime().ticket)
         process = self._train(project)
         for _ in range(kills):
             time.sleep(self.random.uniform(0.2, 0.7) * self.seconds)
@@ -78,6 +79,27 @@ class Storm:
         assert process.returncode == 0, said
         assert same_end(self.whole / "saved", project / "saved"), f"training {number} ended otherwise: {said}"
 
+    def away(self, seconds: float) -> None:
+        """One training whose laptop has no network for so long, while another VM takes its runtime's place."""
+        project, key = self._new_project("away"), self.folder / "host_key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        first = self._new_runtime(key)
+        with BadNetwork(("127.0.0.1", first.port)) as network:
+            self._connect(first.ticket.replace(f":{first.port}/", f":{network.port}/"))
+            process = self._train(project)
+            until(lambda: newest(project / "saved"), "no checkpoint comes home")
+            network.down()
+            time.sleep(seconds / 2)
+            lose(self._place())
+            network.target = ("127.0.0.1", self._new_runtime(key).port)
+            time.sleep(seconds / 2)
+            network.up()
+            said = process.communicate(timeout=PATIENCE)
+        lose(self._place())
+        assert process.returncode == 0, said
+        assert "resume   saved/" in said[1], said
+        assert same_end(self.whole / "saved", project / "saved"), f"it ended otherwise: {said}"
+
     def _kill(self, project: Path, process: subprocess.Popen[str], victim: Victim) -> subprocess.Popen[str]:
         if victim != "runtime":
             for pid in [process.pid, *self.laptop.lines()]:
@@ -87,7 +109,7 @@ class Storm:
         if victim != "laptop":
             self._note_what_is_lost(project)
             lose(self._place())
-            self._new_runtime()
+            self._connect(self._new_runtime().ticket)
         return process if victim == "runtime" else self._train(project, "--resume")
 
     def _note_what_is_lost(self, project: Path) -> None:
@@ -111,13 +133,15 @@ class Storm:
         (project / "colab-remote.toml").write_text(PROJECT)
         return project
 
-    def _new_runtime(self) -> Runtime:
+    def _new_runtime(self, host_key: Path | None = None) -> Runtime:
         self.runtimes += 1
-        runtime = self._stack.enter_context(started_sshd(self._place()))
+        runtime = self._stack.enter_context(started_sshd(self._place(), host_key=host_key))
         runtime.admit(self.laptop.public_line())
-        done = self.laptop("connect", runtime.ticket, "--replace", "--open", "none")
-        assert done.returncode == 0, done.stderr
         return runtime
+
+    def _connect(self, ticket: str) -> None:
+        done = self.laptop("connect", ticket, "--replace", "--open", "none")
+        assert done.returncode == 0, done.stderr
 
     def _place(self) -> Path:
         return self.folder / f"runtime-{self.runtimes}"

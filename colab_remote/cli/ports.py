@@ -16,16 +16,17 @@ from colab_remote.laptop.reach import reach
 
 @click.command()
 @click.argument("ports", nargs=-1, metavar="PORT[:LOCAL]...")
-@click.option("--reverse", "back", multiple=True, type=click.IntRange(1, 65535), help="A port of this laptop there.")
+@click.option("--reverse", "back", multiple=True, metavar="PORT[:LOCAL]", help="A port of this laptop there.")
 @click.option("--host", "name", help="The host; the only one where it is left out.")
-def forward(ports: tuple[str, ...], back: tuple[int, ...], name: str | None) -> None:
+def forward(ports: tuple[str, ...], back: tuple[str, ...], name: str | None) -> None:
     """Ports of the runtime on this laptop, until interrupted.
 
     `forward 6006` makes what listens at port 6006 over there answer at port 6006 here, `forward 6006:7000` at 7000.
-    Both ends are loopback: nobody else can connect.
+    `--reverse 6006` is the other way round: what listens here answers over there. All ends are loopback: nobody else
+    can connect.
     """
-    pairs = [_pair(text) for text in ports]
-    if not pairs and not back:
+    pairs, reversed_pairs = ([_pair(text) for text in texts] for texts in (ports, back))
+    if not pairs and not reversed_pairs:
         raise Refused("no port is named", "say which: colab-remote forward 6006")
     host = choose_host(name)
     failed: list[ColabRemoteError] = []
@@ -37,10 +38,10 @@ def forward(ports: tuple[str, ...], back: tuple[int, ...], name: str | None) -> 
             lead = partial(lead_there, listener, partial(reached.open_port, port), output().say)
             threading.Thread(target=lead, daemon=True).start()
             output().say(f"forward  localhost:{local} is port {port} of {host.name}")
-        for port in back:
-            hold = partial(keep_reversed, partial(reached.reverse, port, port), output().say, ended)
+        for port, local in reversed_pairs:
+            hold = partial(keep_reversed, partial(reached.reverse, port, local), output().say, ended)
             threading.Thread(target=_noting, args=(hold, failed, ended), daemon=True).start()
-            output().say(f"reverse  port {port} of {host.name} is localhost:{port}")
+            output().say(f"reverse  port {port} of {host.name} is localhost:{local}")
         ended.wait()
     raise failed[0]
 

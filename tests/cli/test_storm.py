@@ -1,4 +1,4 @@
-"""The VM dies, the laptop's process dies, both do: the training ends with the same bits. More of it: scripts/chaos."""
+"""VM or laptop dies, or the network goes: the training ends with the same bits. More of it: scripts/chaos."""
 
 from __future__ import annotations
 
@@ -16,3 +16,4 @@ def test_a_training_ends_with_the_same_bits_whatever_dies() -> None:
     with TemporaryDirectory(prefix="storm-") as scratch, Storm(Path(scratch), seed=7) as storm:
         for number, victim in enumerate(get_args(Victim)):
             storm.training(number, victim, kills=1)
+        storm.away(4)

@@ -67,9 +67,8 @@ def test_up_shares_the_one_connection_and_down_brings_outputs_home(mine: Laptop,
     project, there = mine.home / "by-google", Path("/content/by-google")
     project.mkdir()
     shutil.rmtree(there, ignore_errors=True)
-    (project / "colab-remote.toml").write_text(
-        '[project]\ntrain = "mkdir -p saved; echo 1 > saved/log; sleep 5; echo 2 > saved/log"\n'
-    )
+    training = "mkdir saved; echo 1 > saved/log; until [ -e on ]; do sleep 0.1; done; echo 2 > saved/log"
+    (project / "colab-remote.toml").write_text(f"[project]\ntrain = '{training}'\n")
     with mine.started("train", cwd=project) as training:
         until(lambda: (project / "saved/log").exists())
         plain = ["ssh", "-F", config, "colab", "echo $COLAB_RELEASE_TAG; python3 -c 'print(6 * 7)'"]
@@ -82,6 +81,7 @@ def test_up_shares_the_one_connection_and_down_brings_outputs_home(mine: Laptop,
         refused = mine("down")
         assert refused.returncode == 2
         assert "`by-google-1` would end with `colab`" in refused.stderr
+        (there / "on").touch()
         until(lambda: training.poll() is not None)
     assert (project / "saved/log").read_text() == "2\n"
     (there / "saved/later").write_text("made by hand\n")
