@@ -41,10 +41,7 @@ class Session:
 
 
 class Google:
-    """Answers the program on loopback; every session is the one machine of `environment`, with the sshd of `door`.
-
-    `environment(home)` makes a laptop whose home that is one of this account, logged in.
-    """
+    """Answers the program on loopback; every session is the one machine of `environment`, with the sshd of `door`."""
 
     def __init__(self, folder: Path, python: Path, environment: dict[str, str], door: Runtime) -> None:
         self.folder, self.python, self.environment, self.door = folder, python, environment, door
@@ -52,6 +49,7 @@ class Google:
         self.asked: list[str] = []
         self.made = 0  # sessions, ever
         self.logged_in = True
+        self.front = 0  # the port by which a laptop comes to a session, where that is not our own
         self._loop = asyncio.new_event_loop()
         self._site = socket.create_server(("127.0.0.1", 0))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -61,7 +59,7 @@ class Google:
         threading.Thread(target=self._proxy, args=(tls,), daemon=True).start()
 
     def laptop(self, home: Path, programs: Path) -> dict[str, str]:
-        """The variables of a laptop that has the program, and whose way out leads here."""
+        """Log a laptop in; the variables by which it has the program, and its way out leads here."""
         config = home / ".config" / "colab-cli"
         config.mkdir(parents=True)
         expiry = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -104,7 +102,7 @@ class Google:
         proxy = {
             "token": session.token,
             "tokenExpiresInSeconds": 3600,
-            "url": f"http://127.0.0.1:{self.port}",
+            "url": f"http://127.0.0.1:{self.front or self.port}",
         }
         gpu = session.accelerator != "NONE"
         facts = {"accelerator": session.accelerator, "endpoint": session.endpoint, "variant": int(gpu)}

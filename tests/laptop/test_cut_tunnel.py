@@ -1,32 +1,28 @@
-"""A tunnel that is cut for a moment; `scripts/chaos tunnel` cuts it for longer."""
+"""A tunnel of each kind that is cut for a moment; `scripts/chaos tunnel` cuts it for longer."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from bad_network import BadNetwork
-from cut_tunnel import Cut, work_through_a_cut
+from cut_tunnel import Cut, sync_through_a_cut, work_through_a_cut
 from sides import Laptop, Runtime
+from ways import PROGRAMS, WAYS
 
-from colab_remote.runtime.bridge import Bridge
+RATE = 10_000_000  # bytes a second
 
 
-@pytest.fixture
-def network(laptop: Laptop, runtime: Runtime) -> Iterator[BadNetwork]:
-    """The way from the laptop to the bridge before `colab`."""
+@pytest.mark.parametrize(
+    ("way", "cut"),
+    [("direct", "broken"), ("http", "held"), ("http", "broken"), ("relay", "held"), ("google", "broken")],
+)
+def test_after_a_cut_of_a_second(laptop: Laptop, runtime: Runtime, tmp_path: Path, way: str, cut: Cut) -> None:
+    if way == "google" and not PROGRAMS.exists():
+        pytest.skip("Google's CLI needs Python 3.12: see scripts/test")
     runtime.admit(laptop.public_line())
-    bridge = Bridge("127.0.0.1", runtime.port)
-    with BadNetwork(("127.0.0.1", bridge.port)) as network:
-        ticket = runtime.ticket.replace("ssh://", "ws://").replace(f":{runtime.port}/", f":{network.port}/")
-        done = laptop("connect", ticket, "--open", "none")
-        assert done.returncode == 0, done.stderr
-        yield network
+    chance = random.Random(1)
+    with WAYS[way](laptop, runtime, tmp_path, RATE) as network:
+        work_through_a_cut(laptop, network, cut, 1.0, chance)
+        sync_through_a_cut(laptop, network, cut, 1.0, chance, runtime.workdir / f"cut-{way}-{cut}")
         laptop.end_lines()
-    bridge.close()
-
-
-@pytest.mark.parametrize("cut", ["held", "broken"])
-def test_after_a_cut_of_a_second(laptop: Laptop, network: BadNetwork, cut: Cut) -> None:
-    work_through_a_cut(laptop, network, cut, 1.0, random.Random(1))
