@@ -26,7 +26,14 @@ _LAUNCHING = 600  # seconds for what runs there: it may install sshd
 _STORE = Path("~/.config/colab-cli/sessions.json")  # where the program keeps its sessions
 _SESSION = re.compile(r"^\[(.+?)\] \S+ \| Hardware: (\S+)", re.MULTILINE)
 _BALANCE = re.compile(r"balance: ([\d.]+).*\n.*rate: ([\d.]+)/hr\n.*assignments: (\d+)", re.IGNORECASE)
-_UP = "`colab-remote up --name {}` asks for a new one"
+_TAKEN_BACK = "Google has taken the session `{0}` back"
+_UP = "`colab-remote up --name {0}` asks for a new one"
+
+
+class _Expired(Unreachable):
+    """The token that the program keeps for a session is not taken any more; the session may still be there."""
+
+
 # What the program says (a pattern), and what that means for the session `{0}`.
 _MEANINGS: tuple[tuple[str, type[ColabRemoteError], str, str], ...] = (
     (
@@ -55,9 +62,9 @@ _MEANINGS: tuple[tuple[str, type[ColabRemoteError], str, str], ...] = (
     ),
     (
         "HTTP 401",
-        Unreachable,
-        "the way to the session `{0}` has expired (401)",
-        "`colab sessions` renews it; where it is gone from there, " + _UP,
+        _Expired,
+        "Google's door does not take the token for the session `{0}` (401)",
+        "`colab sessions` renews it",
     ),
     (
         "unsupported key type",
@@ -79,7 +86,7 @@ _MEANINGS: tuple[tuple[str, type[ColabRemoteError], str, str], ...] = (
         "it may be `colab ssh`, or another laptop: end that one",
     ),
     ("HTTP 502", Unreachable, "the sshd of the session `{0}` does not answer (502)", "wait a moment, then try again"),
-    ("not found", Unreachable, "Google has taken the session `{0}` back", _UP),
+    ("not found", Unreachable, _TAKEN_BACK, _UP),
 )
 
 
@@ -138,6 +145,15 @@ def units() -> Units | None:
 
 def dial_session(name: str, key: Path, timeout: float) -> socket.socket:
     """The one stream to the session's sshd. Raises Unreachable, ProviderRefused, Refused."""
+    try:
+        return _dialled(name, key, timeout)
+    except _Expired:
+        if name not in sessions():  # which renews the tokens of those that live
+            raise Unreachable(_TAKEN_BACK.format(name), _UP.format(name)) from None
+        return _dialled(name, key, timeout)
+
+
+def _dialled(name: str, key: Path, timeout: float) -> socket.socket:
     with tempfile.TemporaryDirectory() as folder:
         # Of the user's sessions the program sees a copy with this one alone: it makes a new session, which may cost,
         # where it knows none of that name, and forgets one where Google's answer is not clear.

@@ -96,7 +96,8 @@ def test_up_shares_the_one_connection_and_down_brings_outputs_home(mine: Laptop,
     refused = mine("--timeout", "5", "run", "--", "true")
     assert refused.returncode == 4
     assert "somebody else is connected to the session `colab`, which lets in one (429)" in refused.stderr
-    session.at_the_door = None
+    session.at_the_door, session.token = None, "renewed"
+    assert mine("run", "--", "echo through").stdout == "through\n"
     ended = mine("down")
     assert ended.returncode == 0, ended.stderr
     assert "stopped  colab" in ended.stderr
@@ -114,6 +115,7 @@ def test_a_session_that_google_took_back_is_named_and_none_is_made_unasked(mine:
     until(lambda: not mine.lines() or mine("--timeout", "5", "run", "--", "true").returncode == 4)
     lost = mine("--timeout", "5", "run", "--", "true")
     assert lost.returncode == 4, lost.stderr
+    assert "Google has taken the session `colab` back" in lost.stderr
     assert google.made == 1
     again = mine("up")
     assert again.returncode == 0, again.stderr
