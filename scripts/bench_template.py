@@ -120,6 +120,8 @@ def throughput(data: Path, stack: ExitStack) -> None:
     }
     if has_compiler():
         ways["ours, `speed.compile`"] = Ours(settings(data, speed={"compile": True}), stack)
+        both = {"channels_last": True, "compile": True}
+        ways["ours, `speed.channels_last` and `speed.compile`"] = Ours(settings(data, speed=both), stack)
     else:
         print("no C++ compiler here: torch.compile is not measured")
     show("MNIST on the CPU", ways, BATCH * STEPS)
@@ -136,7 +138,8 @@ def own_model(data: Path, stack: ExitStack) -> None:
         "ours": ours,
     }
     if has_compiler():
-        ways["ours, `speed.compile`"] = Ours(document | mine | {"speed": {"compile": True}}, stack)
+        speed = {**document["speed"], "compile": True}
+        ways["ours, `speed.compile`"] = Ours(document | mine | {"speed": speed}, stack)
     show("`mnist.json` on the CPU", ways, BATCH * STEPS)
 
 
