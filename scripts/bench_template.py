@@ -133,13 +133,18 @@ def own_model(data: Path, stack: ExitStack) -> None:
     mine = {"data_loader": settings(data)["data_loader"], "trainer": settings(data)["trainer"]}
     ours = Ours(document | mine, stack)
     images, network = ours.loop.training.parts.split.train, ours.loop.training.parts.model
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     ways: dict[str, Callable[[], object]] = {
-        "bare loop": bare(images.pixels, images.labels, copy.deepcopy(network), functional.cross_entropy),
+        "bare loop": bare(images.pixels, images.labels, plain, functional.cross_entropy),
+        "bare loop, channels_last": bare(
+            images.pixels, images.labels, copy.deepcopy(network), functional.cross_entropy
+        ),
         "ours": ours,
     }
     if has_compiler():
-        speed = {**document["speed"], "compile": True}
-        ways["ours, `speed.compile`"] = Ours(document | mine | {"speed": speed}, stack)
+        for last, name in ((False, "ours, `speed.compile` alone"), (True, "ours, `speed.compile` too")):
+            speed = {**document["speed"], "channels_last": last, "compile": True}
+            ways[name] = Ours(document | mine | {"speed": speed}, stack)
     show("`mnist.json` on the CPU", ways, BATCH * STEPS)
 
 

@@ -403,8 +403,8 @@ def test_the_accounts_one_domain_in_use_elsewhere_is_said(agent: Agent, vm: Vm) 
 
 def test_a_killed_agent_comes_back_with_its_bridge(agent: Agent, vm: Vm) -> None:
     vm.up("--tunnel", "ngrok-http", **agent.environment)
-    (first,) = agent.running()
-    os.kill(first, signal.SIGKILL)
-    until(lambda: agent.running() not in ([], [first]))
+    first = vm.record()["address"]
+    kill(agent)
+    until(lambda: vm.record()["address"] != first and not vm.record()["trouble"])
     document = vm.up("--tunnel", "ngrok-http", **agent.environment)
     vm.connect(document["ticket"])

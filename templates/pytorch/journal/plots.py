@@ -36,6 +36,7 @@ def _curves(epochs: list[dict[str, Any]]) -> Any:
             if key in epochs[-1]:
                 axes.plot([record["epoch"] for record in epochs], [record[key] for record in epochs], label=key)
         axes.set_xlabel("epoch")
+        axes.locator_params("x", integer=True)
         axes.set_title(name)
         axes.legend()
     return figure
@@ -43,8 +44,10 @@ def _curves(epochs: list[dict[str, Any]]) -> Any:
 
 def _matrix(confusion: Tensor) -> Any:
     """The counts, each row coloured by its shares."""
-    figure = _figure(6, 6)
-    axes = figure.add_subplot()
+    classes = range(len(confusion))
+    side = max(6, 0.5 * len(classes))
+    figure = _figure(side, side)
+    axes = figure.add_subplot(xticks=classes, yticks=classes)
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     for row, counts in enumerate(confusion.tolist()):

@@ -37,17 +37,28 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "config.json"
 
 
-def started(config: Path, *words: str) -> subprocess.Popen[str]:
+def started(config: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     argv = [sys.executable, str(ROOT / "search.py"), "-c", str(config), "--grace", str(GRACE), *words]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
     return subprocess.Popen(argv, cwd=config.parent, env=env, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_killed_workers_trial_is_picked_up_by_another_through_a_port(config: Path) -> None:
+@pytest.fixture
+def without_torch(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine that has no torch, as a laptop that only serves a study may be."""
+    folder = tmp_path / "without torch"
+    folder.mkdir()
+    (folder / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_a_killed_workers_trial_is_picked_up_by_another_through_a_port(
+    config: Path, without_torch: dict[str, str]
+) -> None:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
-    server = started(config, "--serve", port)
+    server = started(config, "--serve", port, **without_torch)
     words = ("--storage", f"grpc://localhost:{port}", "--trials", "3")
     try:
         endless = config.with_name("endless.json")
