@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import statistics
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from measure import command, medians, seconds_of, table
+from measure import command, in_turn, medians, seconds_of, table
 from rival_loops import BATCH, Residual, bare, lightnings, sample_by_sample
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
@@ -34,10 +35,11 @@ from run import run  # noqa: E402
 from run.begin import prepare  # noqa: E402
 from run.checkpoint import Checkpoints  # noqa: E402
 from run.loop import Loop  # noqa: E402
-from run.speed import has_compiler  # noqa: E402
+from run.speed import compiled, has_compiler  # noqa: E402
 
 RUNS = 5
 STEPS = 150
+MORE_RUNS, FEWER_STEPS = 15, 50  # where the ways are close to each other: finer in turn
 # Ends the process when the first step is done.
 FIRST_STEP = """
 import os, sys, run.loop
@@ -124,14 +126,15 @@ def throughput(data: Path, stack: ExitStack) -> None:
         ways["ours, `speed.channels_last` and `speed.compile`"] = Ours(settings(data, speed=both), stack)
     else:
         print("no C++ compiler here: torch.compile is not measured")
-    show("MNIST on the CPU", ways, BATCH * STEPS)
+    show("MNIST on the CPU", ways, BATCH * STEPS, RUNS)
 
 
 def own_model(data: Path, stack: ExitStack) -> None:
     """Print the same for `mnist.json` as it is, whose model has more to fuse."""
     document = read_document(TEMPLATE / "mnist.json")
     mine = {"data_loader": settings(data)["data_loader"], "trainer": settings(data)["trainer"]}
-    ours = Ours(document | mine, stack)
+    few = Ours(document | mine, stack).loop.training.parts.split.train.chosen(torch.arange(BATCH * FEWER_STEPS))
+    ours = Ours(document | mine, stack, few)
     images, network = ours.loop.training.parts.split.train, ours.loop.training.parts.model
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     ways: dict[str, Callable[[], object]] = {
@@ -144,29 +147,42 @@ def own_model(data: Path, stack: ExitStack) -> None:
     if has_compiler():
         for last, name in ((False, "ours, `speed.compile` alone"), (True, "ours, `speed.compile` too")):
             speed = {**document["speed"], "channels_last": last, "compile": True}
-            ways[name] = Ours(document | mine | {"speed": speed}, stack)
-    show("`mnist.json` on the CPU", ways, BATCH * STEPS)
+            ways[name] = Ours(document | mine | {"speed": speed}, stack, few)
+    show("`mnist.json` on the CPU", ways, len(few), MORE_RUNS)
 
 
 def dominated(stack: ExitStack, data: Path) -> None:
     """Print the same for a model next to which a loop costs nothing."""
     torch.manual_seed(1)
-    count = BATCH * 4
-    few = Images(torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8), torch.randint(0, 10, (count,)))
-    ours, network = Ours(settings(data, loss="cross_entropy"), stack, few), Residual()
-    own = copy.deepcopy(network)
-    parts = ours.loop.training.parts
-    optimizer = torch.optim.Adam(own.parameters(), lr=0.001, amsgrad=True, fused=True)
-    ours.loop.training.parts = replace(parts, model=own, forward=own, optimizer=optimizer)
-    ways = {"bare loop": bare(few.pixels, few.labels, network, functional.cross_entropy), "ours": ours}
-    show("A small ResNet on 32x32x3", ways, count)
+    few = Images(torch.randint(0, 256, (BATCH * 4, 3, 32, 32), dtype=torch.uint8), torch.randint(0, 10, (BATCH * 4,)))
+    network = Residual()
+    eager, compiling = (copy.deepcopy(network) for _ in range(2))
+    ways: dict[str, Callable[[], object]] = {
+        "bare loop": bare(few.pixels, few.labels, network, functional.cross_entropy),
+        "ours": training_of(eager, eager, few, data, stack),
+    }
+    if has_compiler():
+        ways["ours, `speed.compile`"] = training_of(compiling, compiled(compiling), few, data, stack)
+    show("A small ResNet on 32x32x3", ways, len(few), MORE_RUNS)
 
 
-def show(title: str, ways: Mapping[str, Callable[[], object]], images: int) -> None:
-    """Print images/s of `ways`, each an epoch of `images`, and their ratios to the first."""
-    seconds = medians(list(ways.values()), RUNS)
-    rows = [(name, f"{images / s:,.0f}", f"{seconds[0] / s:.2f}") for name, s in zip(ways, seconds, strict=True)]
-    table(f"{title}, medians of {RUNS}", ("loop", "images/s", "against the bare loop"), rows)
+def training_of(network: torch.nn.Module, forward: Any, few: Images, data: Path, stack: ExitStack) -> Ours:
+    """The template's loop over another `network` than its own, called by `forward`."""
+    ours = Ours(settings(data, loss="cross_entropy"), stack, few)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.001, amsgrad=True, fused=True)
+    training = ours.loop.training
+    training.parts = replace(training.parts, model=network, forward=forward, optimizer=optimizer)
+    return ours
+
+
+def show(title: str, ways: Mapping[str, Callable[[], object]], images: int, runs: int) -> None:
+    """Print images/s of `ways`, each an epoch of `images`, and their ratios to the first in the same turn."""
+    times = in_turn(list(ways.values()), runs)
+    rows = []
+    for name, seconds in zip(ways, times, strict=True):
+        ratio = statistics.median(base / own for base, own in zip(times[0], seconds, strict=True))
+        rows.append((name, f"{images / statistics.median(seconds):,.0f}", f"{ratio:.2f}"))
+    table(f"{title}, medians of {runs}", ("loop", "images/s", "against the bare loop"), rows)
 
 
 def first_step(data: Path) -> None:

@@ -21,12 +21,17 @@ def command(*words: str, env: dict[str, str] | None = None) -> Callable[[], obje
     return lambda: subprocess.run(words, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def medians(actions: Sequence[Callable[[], object]], runs: int) -> list[float]:
-    """Each action's median seconds over `runs`, run in turn after one warm-up, so that drift hits all alike."""
+def in_turn(actions: Sequence[Callable[[], object]], runs: int) -> list[list[float]]:
+    """Each action's seconds, `runs` of them, run in turn after one warm-up, so that drift hits all alike."""
     for action in actions:
         action()
     times = [[seconds_of(action) for action in actions] for _ in range(runs)]
-    return [statistics.median(column) for column in zip(*times, strict=True)]
+    return [list(column) for column in zip(*times, strict=True)]
+
+
+def medians(actions: Sequence[Callable[[], object]], runs: int) -> list[float]:
+    """Each action's median seconds over `runs`, run in turn."""
+    return [statistics.median(column) for column in in_turn(actions, runs)]
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

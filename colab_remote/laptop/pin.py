@@ -13,13 +13,14 @@ from colab_remote.both.whole import write_whole
 
 DIFF = "diff"  # a file beside the job's log at home
 LIMIT = 1 << 20  # bytes of a diff that are kept
+_UNKNOWN = "unknown"  # where git failed: that nothing is said would mean that there is nothing
 _PATIENCE = 5.0  # seconds for git, which may wait for a disk
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
     """`facts` for a job's record: `tree`, the digest of what was synced, and where the project is a git repository its
-    `commit` and the digest of its `diff`; and the diff itself, up to the limit."""
+    `commit` and the digest of its `diff`, `unknown` where git failed; and the diff itself, up to the limit."""
 
     facts: dict[str, str]
     diff: bytes = b""
@@ -33,26 +34,32 @@ class Pin:
 
 def pin_of(root: Path, tree: str) -> Pin:
     """What the project in `root` is, whose files have the digest `tree`."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip() if (root / ".git").exists() else ""
+    if not (root / ".git").exists():
+        return Pin({"tree": tree})
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if commit is None:
+        return Pin({"tree": tree, "commit": _UNKNOWN})
     if not commit:
         return Pin({"tree": tree})
+    facts = {"tree": tree, "commit": commit.decode().strip()}
     diff = _diff(root)
-    digest = {"diff": hashlib.blake2b(diff, digest_size=8).hexdigest()} if diff else {}
-    return Pin({"tree": tree, "commit": commit, **digest}, diff)
+    if diff is None:
+        return Pin({**facts, "diff": _UNKNOWN})
+    return Pin({**facts, "diff": hashlib.blake2b(diff, digest_size=8).hexdigest()} if diff else facts, diff)
 
 
-def _diff(root: Path) -> bytes:
+def _diff(root: Path) -> bytes | None:
     """What tracked files have over the commit, with none of the programs run that a repository's settings may name."""
-    found = _git(root, "config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process|required)$").decode()
-    if "=" in found:
-        return b""  # no command line could switch that one off
-    off = [f"{name}={'false' if name.endswith('.required') else ''}" for name in found.splitlines()]
+    found = _git(root, "config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process|required)$")
+    if found is None or b"=" in found:
+        return None  # no command line could switch off one with such a name
+    off = [f"{name}={'false' if name.endswith('.required') else ''}" for name in found.decode().splitlines()]
     settings = [word for each in ("core.fsmonitor=false", *off) for word in ("-c", each)]
     return _git(root, *settings, "diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "HEAD", "--", ".")
 
 
-def _git(root: Path, *words: str) -> bytes:
-    """What git says, a little more than the limit at most; nothing where it fails or takes too long."""
+def _git(root: Path, *words: str) -> bytes | None:
+    """What git says, a little more than the limit at most; None where it fails or takes too long."""
     # It may fetch nothing, and write nothing.
     env = {**os.environ, "GIT_ALLOW_PROTOCOL": "", "GIT_OPTIONAL_LOCKS": "0"}
     try:
@@ -64,7 +71,7 @@ def _git(root: Path, *words: str) -> bytes:
             stderr=subprocess.DEVNULL,
         )
     except OSError:
-        return b""
+        return None
     with process:
         timer = threading.Timer(_PATIENCE, process.kill)
         timer.start()
@@ -75,4 +82,4 @@ def _git(root: Path, *words: str) -> bytes:
             process.kill()
         code = process.wait()
         timer.cancel()
-    return said if code == 0 or more else b""
+    return said if code in (0, 1) or more else None  # by 1 it says that there is nothing

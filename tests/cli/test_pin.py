@@ -62,6 +62,16 @@ def test_a_project_without_git_is_pinned_by_its_digest(host: Host) -> None:
     assert set(pin) == {"tree"}
 
 
+@pytest.mark.parametrize(("broken", "unknown"), [("index", "diff"), ("config", "commit")])
+def test_what_git_could_not_tell_is_unknown_and_not_nothing(
+    host: Host, project: Path, broken: str, unknown: str
+) -> None:
+    (project / ".git" / broken).write_bytes(b"[none of git's\n")
+    pin, home = began(host, project, "run", "--", "true")
+    assert pin[unknown] == "unknown"
+    assert not (home / "diff").exists()
+
+
 def test_a_long_diff_is_cut_and_says_so(host: Host, project: Path) -> None:
     (project / "code.py").write_text("a line that is new\n" * (LIMIT // 10))
     _, home = began(host, project, "run", "--", "true")
