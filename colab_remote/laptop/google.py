@@ -191,7 +191,8 @@ def _meaning(said: str, name: str) -> ColabRemoteError:
     for pattern, kind, message, hint in _MEANINGS:
         if re.search(pattern, said):
             return kind(message.format(name), hint.format(name))
-    return ColabRemoteError(f"Google's `colab` failed: {_last(said)}", "`colab log` may say more")
+    # Of what it does not foresee most is a network that is gone, which comes back.
+    return Unreachable(f"Google's `colab` failed: {_last(said)}", "`colab log` may say more")
 
 
 def _last(said: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.forward import join
 
-_WORDS = 4096  # bytes of what it said last that are read
+_WORDS = 1 << 16  # bytes of what it said last that are read
 _ENDING = 5.0  # seconds that it may take to end by itself
 
 
@@ -37,8 +37,8 @@ def dial_program(argv: Sequence[str], timeout: float, reason: Callable[[str], Co
         if spoke:
             return ours
         ours.close()
-        words.seek(0)
-        raise reason(words.read(_WORDS).decode("utf-8", "replace").strip())
+        words.seek(max(0, words.seek(0, os.SEEK_END) - _WORDS))
+        raise reason(words.read().decode("utf-8", "replace").strip())
 
 
 class _Pipes:

@@ -11,6 +11,7 @@ from sides import Laptop, Runtime
 from ways import PROGRAMS, WAYS
 
 RATE = 10_000_000  # bytes a second
+MISSING = "Google's CLI needs Python 3.12: see scripts/test"
 
 
 @pytest.mark.parametrize(
@@ -19,10 +20,22 @@ RATE = 10_000_000  # bytes a second
 )
 def test_after_a_cut_of_a_second(laptop: Laptop, runtime: Runtime, tmp_path: Path, way: str, cut: Cut) -> None:
     if way == "google" and not PROGRAMS.exists():
-        pytest.skip("Google's CLI needs Python 3.12: see scripts/test")
+        pytest.skip(MISSING)
     runtime.admit(laptop.public_line())
     chance = random.Random(1)
     with WAYS[way](laptop, runtime, tmp_path, RATE) as network:
         work_through_a_cut(laptop, network, cut, 1.0, chance)
         sync_through_a_cut(laptop, network, cut, 1.0, chance, runtime.workdir / f"cut-{way}-{cut}")
         laptop.end_lines()
+
+
+@pytest.mark.skipif(not PROGRAMS.exists(), reason=MISSING)
+def test_a_network_that_is_gone_behind_googles_program_is_one(laptop: Laptop, runtime: Runtime, tmp_path: Path) -> None:
+    runtime.admit(laptop.public_line())
+    with WAYS["google"](laptop, runtime, tmp_path, None) as network:
+        laptop.end_lines()
+        network.down()
+        done = laptop("run", "--no-sync", "--", "true")
+        assert (done.returncode, "Google's `colab` failed: WebSocket" in done.stderr) == (4, True), done.stderr
+        network.up()
+        assert laptop("run", "--no-sync", "--", "true").returncode == 0
