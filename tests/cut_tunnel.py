@@ -27,8 +27,11 @@ class Session:
 
     def __init__(self, laptop: Laptop) -> None:
         argv = ["ssh", "-tt", "-F", str(laptop.home / ".ssh" / "config"), "colab", _TYPED]
-        pipe = subprocess.PIPE
-        self.ssh = subprocess.Popen(argv, env=laptop.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
+        pipe, self._errors = subprocess.PIPE, laptop.home / "said-by-ssh"
+        with self._errors.open("w") as errors:  # no pipe: the ssh that jumps through a relay may outlive this one
+            self.ssh = subprocess.Popen(
+                argv, env=laptop.env, stdin=pipe, stdout=pipe, stderr=errors, text=True, bufsize=1
+            )
         self._heard: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -59,14 +62,11 @@ class Session:
     def _hung_up(self) -> str:
         assert self.ssh.stdin
         assert self.ssh.stdout
-        assert self.ssh.stderr
         self._reader.join(PATIENCE)
-        said = self.ssh.stderr.read()
         self.ssh.stdout.close()
-        self.ssh.stderr.close()
         with suppress(BrokenPipeError):
             self.ssh.stdin.close()
-        return said
+        return self._errors.read_text()
 
     def _read(self) -> None:
         assert self.ssh.stdout
