@@ -16,11 +16,12 @@ class Flow:
     def __init__(self) -> None:
         self.credit = START
         self.base = 0.0  # seconds of an idle round trip, 0 before the first
+        self._free = True  # nothing has waited since bulk began: as TCP does, double until something does
 
     def idle(self, round_trip: float) -> None:
         """Nothing but the probe was under way: take this as the line's own delay, and begin anew."""
         self.base = min(self.base * 1.1, round_trip) if self.base else round_trip
-        self.credit = START
+        self.credit, self._free = START, True
 
     def busy(self, round_trip: float, moved: int) -> bool:
         """`moved` bytes went since the last probe, whose answer took `round_trip`; whether that was bulk."""
@@ -28,9 +29,10 @@ class Flow:
         # What is under way over its delay is the line's speed; that times the delay we want is the credit.
         wanted = self.credit * (self.base + TARGET) / round_trip if round_trip else CAP
         if wanted < self.credit:
-            self.credit = max(FLOOR, int(wanted), self.credit // 2)
+            self.credit, self._free = max(FLOOR, int(wanted), self.credit // 2), False
         elif moved * 2 > self.credit:  # credit that nobody used says nothing about the line
-            self.credit = min(CAP, int((self.credit + min(wanted, 2 * self.credit)) / 2))
+            double = 2 * self.credit
+            self.credit = min(CAP, double if self._free else int((self.credit + min(wanted, double)) / 2))
         return moved > BULK
 
 

@@ -28,6 +28,14 @@ def test_bulk_adds_little_delay_and_uses_the_line(round_trip: float, megabits: i
     assert flow.credit / max(round_trip, flow.credit / speed) > 0.9 * full
 
 
+@pytest.mark.parametrize("megabits", [100, 1000])
+@pytest.mark.parametrize("round_trip", [0.02, 0.05, 0.1])
+def test_a_free_line_is_used_within_a_few_round_trips(round_trip: float, megabits: int) -> None:
+    flow, speed = Flow(), megabits * 125_000
+    transfer(flow, round_trip, speed, probes=5)
+    assert flow.credit / max(round_trip, flow.credit / speed) > 0.8 * min(speed, CAP / round_trip)
+
+
 def test_credit_stays_between_its_bounds() -> None:
     flow = Flow()
     transfer(flow, 0.05, 1000)
