@@ -16,24 +16,33 @@ class Flow:
     def __init__(self) -> None:
         self.credit = START
         self.base = 0.0  # seconds of an idle round trip, 0 before the first
+        self._bulk = False  # at the last probe
         self._free = True  # nothing has waited since bulk began: as TCP does, double until something does
 
     def idle(self, round_trip: float) -> None:
         """Nothing but the probe was under way: take this as the line's own delay, and begin anew."""
         self.base = min(self.base * 1.1, round_trip) if self.base else round_trip
-        self.credit, self._free = START, True
+        self.credit, self._bulk, self._free = START, False, True
 
-    def busy(self, round_trip: float, moved: int) -> bool:
-        """`moved` bytes went since the last probe, whose answer took `round_trip`; whether that was bulk."""
+    def busy(self, round_trip: float, moved: int, came: int = 0) -> bool:
+        """`moved` bytes went while a probe's answer took `round_trip`, of which `came` down; whether that was bulk."""
         self.base = min(self.base or round_trip, round_trip)
-        # What is under way over its delay is the line's speed; that times the delay we want is the credit.
-        wanted = self.credit * (self.base + TARGET) / round_trip if round_trip else CAP
-        if wanted < self.credit:
-            self.credit, self._free = max(FLOOR, int(wanted), self.credit // 2), False
-        elif moved * 2 > self.credit:  # credit that nobody used says nothing about the line
-            double = 2 * self.credit
-            self.credit = min(CAP, double if self._free else int((self.credit + min(wanted, double)) / 2))
-        return moved > BULK
+        # What comes down does so in bursts: a probe may wait behind one on a line that is half idle.
+        burst = self.base / 4 if came * 2 > moved else 0.0
+        self._free &= round_trip <= self.base + burst + TARGET
+        # What is under way over its delay is the line's speed; that times the delay we want is the credit. More than
+        # the credit comes down where more was granted before: after a cut, and by the transfer before this one.
+        wanted = max(self.credit, came) * (self.base + TARGET) / round_trip if round_trip else CAP
+        used = moved * 2 > self.credit  # credit that nobody used says nothing about the line
+        if self._free:
+            if used and self._bulk:  # the first probe went before anything could wait
+                self.credit = min(CAP, 2 * self.credit)
+        elif wanted < self.credit:
+            self.credit = max(FLOOR, int(wanted), self.credit // 2)
+        elif used:
+            self.credit = min(CAP, int((self.credit + min(wanted, 2 * self.credit)) / 2))
+        self._bulk = moved > BULK
+        return self._bulk
 
 
 def window(credit: int, readers: int, held: int) -> int:

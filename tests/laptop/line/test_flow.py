@@ -60,6 +60,13 @@ def test_each_transfer_begins_anew() -> None:
     assert flow.credit == START
 
 
+def test_what_was_granted_before_is_not_held_against_the_line() -> None:
+    flow = Flow()
+    flow.idle(0.1)
+    flow.busy(0.23, 2_800_000, came=2_800_000)
+    assert flow.credit >= START
+
+
 def test_a_route_that_has_become_longer_is_learnt() -> None:
     flow = Flow()
     flow.idle(0.01)
