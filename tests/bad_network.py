@@ -101,7 +101,8 @@ class BadNetwork:
             writer.transport.abort()
             return
         self._open |= {writer, far_writer}
-        await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+        with suppress(asyncio.CancelledError):  # at the end; asyncio would print each of a server's tasks
+            await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
         self._open -= {writer, far_writer}
         for end in (writer, far_writer):
             end.close()
