@@ -79,7 +79,7 @@ class Bench:
         subprocess.run(words, cwd=self.project, env=self.laptop.env, check=True, stdout=subprocess.DEVNULL)
 
     def empty_far(self) -> None:
-        """Nothing on the runtime. Moved away: where many were removed, ext4 takes 50 times as long for a new file."""
+        """Nothing on the runtime. Moved away: ext4 without a journal takes long for a new file after that."""
         for folder in (self.there, self.rival):
             if folder.exists():
                 folder.rename(Path(tempfile.mkdtemp(), folder.name))
