@@ -33,11 +33,13 @@ class WholeFile:
         self.path, self.mode, self.mtime_ns = path, mode, mtime_ns
 
     def __enter__(self) -> BinaryIO:
-        import tempfile  # only here: most commands write nothing, and wait for each import
-
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=str(self.path.parent))
-        self.temporary = Path(name)
-        self.file = os.fdopen(handle, "wb")
+        self.temporary = self.path.parent / f"{TEMPORARY}{os.urandom(8).hex()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            self.file = os.fdopen(os.open(self.temporary, flags, 0o600), "wb")
+        except BaseException:  # a Ctrl-C may come at any moment
+            self.temporary.unlink(missing_ok=True)
+            raise
         return self.file
 
     def __exit__(
