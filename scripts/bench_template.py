@@ -133,7 +133,7 @@ def own_model(data: Path, stack: ExitStack) -> None:
     """Print the same for `mnist.json` as it is, whose model has more to fuse."""
     document = read_document(TEMPLATE / "mnist.json")
     mine = {"data_loader": settings(data)["data_loader"], "trainer": settings(data)["trainer"]}
-    few = Ours(document | mine, stack).loop.training.parts.split.train.chosen(torch.arange(BATCH * FEWER_STEPS))
+    few = prepare(build(Config, document | mine), "cpu").parts.split.train.chosen(torch.arange(BATCH * FEWER_STEPS))
     ours = Ours(document | mine, stack, few)
     images, network = ours.loop.training.parts.split.train, ours.loop.training.parts.model
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)

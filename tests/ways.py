@@ -17,6 +17,7 @@ from colab_remote.runtime.bridge import Bridge
 from colab_remote.ticket import Ticket, parse_ticket
 
 PROGRAMS = Path(sys.prefix, "colab-cli", "bin")  # where scripts/test puts Google's CLI
+NO_PROGRAMS = "Google's CLI needs Python 3.12: see scripts/test"
 
 Way = Callable[[Laptop, Runtime, Path, float | None], AbstractContextManager[BadNetwork]]
 

@@ -19,7 +19,7 @@ from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, place_of, unfit_target
 from colab_remote.both.records import CHANGED, Step, open_plain, unpack
 from colab_remote.both.scan import Entry, digest_of
-from colab_remote.both.whole import TEMPORARY, flush_file, flush_file_systems, flush_folder
+from colab_remote.both.whole import TEMPORARY, create, flush_file, flush_file_systems, flush_folder
 
 FULL = "did not fit: the disk is full"
 _BATCH = 500  # files, and
@@ -139,14 +139,14 @@ class _Arrival:
             self._settle()
 
     def _temporary(self, place: str, step: Step) -> tuple[int, str]:
-        """A new file beside `place`: its handle and its path. tempfile.mkstemp takes longer than the disk does."""
+        """A new file beside `place`: its handle and its path."""
         self._made += 1
         path = os.path.join(os.path.dirname(place), f"{self._prefix}{self._made}")
         assert step.after is not None
         mode = _with_bit(0o666 & ~self._umask, step.after.executable, self._umask)
         if step.before:
             mode = 0o600  # what was there may be its owner's alone
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), path
+        return create(path, mode), path
 
     def _settle(self) -> None:
         """Bring what waits to the disk and into its place, then the folders' entries to the disk."""

@@ -144,7 +144,7 @@ def _texts(value: object) -> dict[str, str]:
 
 
 _new = tuple.__new__
-_KIND, _FILE = 0o170000, stat.S_IFREG  # the part of a mode that says what it is of
+_KIND = 0o170000  # the part of a mode that says what it is of
 
 
 class _Walk:
@@ -174,15 +174,12 @@ class _Walk:
         chain = self.ignore.chain(path)
         if not entries and path:
             self.entries[path] = Entry("folder", 0, 0, False, "")
-        known = self.known if settled else {}
         for name, entry in entries.items():
             below = prefix + name
-            if below in known and (unchanged := _unchanged(entry, known[below])):
-                self.entries[below] = unchanged
-            elif entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
                 if not ignored(chain, below, name, True):
                     self.folder(below, settled)
-            elif below in known or not ignored(chain, below, name, False):
+            elif (settled and below in self.known) or not ignored(chain, below, name, False):
                 self._leaf(below, entry)
             elif self.sweep and name.startswith(TEMPORARY):
                 os.unlink(entry.path)
@@ -204,8 +201,13 @@ class _Walk:
         try:
             found = entry.stat(follow_symlinks=False)
             mode = found.st_mode
-            if mode & _KIND == _FILE:
-                self.entries[path] = _unchanged(entry, self.known.get(path, _UNKNOWN)) or self._read(path, entry, found)
+            if mode & _KIND == stat.S_IFREG:
+                size, mtime, ctime, inode, digest = self.known.get(path, _UNKNOWN)
+                same = ctime == found.st_ctime_ns and mtime == found.st_mtime_ns and size == found.st_size
+                if not (same and inode == found.st_ino):
+                    size, mtime, _, _, digest = self._read(path, entry, found)
+                # Entry(...) takes twice as long, which is felt with many files.
+                self.entries[path] = _new(Entry, ("file", size, mtime, mode & 0o100 != 0, digest))
             elif stat.S_ISLNK(mode):
                 self._link(path, os.readlink(entry.path))
             else:
@@ -215,13 +217,13 @@ class _Walk:
         except OSError as error:
             self.listing.problems[path] = f"cannot be read: {error.strerror}"
 
-    def _read(self, path: str, entry: os.DirEntry[str], found: os.stat_result) -> Entry:
+    def _read(self, path: str, entry: os.DirEntry[str], found: os.stat_result) -> Known:
         facts = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         known = self.known[path] = Known(*facts, digest_of(entry.path))
         # A change within the clock's grain of an earlier one leaves no trace in the times.
         if max(known.mtime_ns, known.ctime_ns) >= self.trusted:
             del self.known[path]
-        return Entry("file", known.size, known.mtime_ns, found.st_mode & 0o100 != 0, known.digest)
+        return known
 
     def _link(self, path: str, target: str) -> None:
         reason = unfit_target(path, target)
@@ -229,20 +231,6 @@ class _Walk:
             self.listing.problems[path] = reason
         else:
             self.entries[path] = Entry("link", 0, 0, False, target)
-
-
-def _unchanged(entry: os.DirEntry[str], known: Known) -> Entry | None:
-    """The file's entry, if it is the one that is known."""
-    try:
-        found = entry.stat(follow_symlinks=False)
-    except OSError:
-        return None
-    size, mtime, ctime, inode, digest = known
-    if ctime != found.st_ctime_ns or mtime != found.st_mtime_ns or size != found.st_size or inode != found.st_ino:
-        return None
-    mode = found.st_mode
-    # Entry(...) takes twice as long, which is felt with many files.
-    return _new(Entry, ("file", size, mtime, mode & 0o100 != 0, digest)) if mode & _KIND == _FILE else None
 
 
 def _special(mode: int) -> str:

@@ -34,9 +34,8 @@ class WholeFile:
 
     def __enter__(self) -> BinaryIO:
         self.temporary = self.path.parent / f"{TEMPORARY}{os.urandom(8).hex()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            self.file = os.fdopen(os.open(self.temporary, flags, 0o600), "wb")
+            self.file = os.fdopen(create(self.temporary, 0o600), "wb")
         except BaseException:  # a Ctrl-C may come at any moment
             self.temporary.unlink(missing_ok=True)
             raise
@@ -66,6 +65,11 @@ class WholeFile:
             os.utime(self.temporary, ns=(self.mtime_ns, self.mtime_ns))
         os.replace(self.temporary, self.path)
         flush_folder(self.path.parent)
+
+
+def create(path: str | Path, mode: int) -> int:
+    """The handle of a new file. tempfile.mkstemp takes longer than the disk does. Raises OSError."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
 
 
 def flush_folder(folder: Path) -> None:

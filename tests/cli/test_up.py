@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +13,12 @@ import pytest
 from colab_vm import ColabVm, new_vm
 from google_colab import Google
 from sides import Laptop, started_sshd, until
+from ways import NO_PROGRAMS, PROGRAMS
 
 DOOR = Path("/etc/ssh/ssh_host_ed25519_key")  # of the sshd behind Google's door
-PROGRAMS = Path(sys.prefix, "colab-cli", "bin")
 
 pytestmark = [
-    pytest.mark.skipif(not (PROGRAMS / "colab").exists(), reason="Google's CLI needs Python 3.12: see scripts/test"),
+    pytest.mark.skipif(not (PROGRAMS / "colab").exists(), reason=NO_PROGRAMS),
     pytest.mark.skipif(not os.access(DOOR, os.R_OK), reason="the host key of this machine is root's"),
 ]
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from cut_tunnel import Cut, sync_through_a_cut, work_through_a_cut
 from sides import Laptop, Runtime
-from ways import PROGRAMS, WAYS
+from ways import NO_PROGRAMS, PROGRAMS, WAYS
 
 RATE = 10_000_000  # bytes a second
-MISSING = "Google's CLI needs Python 3.12: see scripts/test"
 
 
 @pytest.mark.parametrize(
@@ -20,7 +19,7 @@ MISSING = "Google's CLI needs Python 3.12: see scripts/test"
 )
 def test_after_a_cut_of_a_second(laptop: Laptop, runtime: Runtime, tmp_path: Path, way: str, cut: Cut) -> None:
     if way == "google" and not PROGRAMS.exists():
-        pytest.skip(MISSING)
+        pytest.skip(NO_PROGRAMS)
     runtime.admit(laptop.public_line())
     chance = random.Random(1)
     with WAYS[way](laptop, runtime, tmp_path, RATE) as network:
@@ -29,7 +28,7 @@ def test_after_a_cut_of_a_second(laptop: Laptop, runtime: Runtime, tmp_path: Pat
         laptop.end_lines()
 
 
-@pytest.mark.skipif(not PROGRAMS.exists(), reason=MISSING)
+@pytest.mark.skipif(not PROGRAMS.exists(), reason=NO_PROGRAMS)
 def test_a_network_that_is_gone_behind_googles_program_is_one(laptop: Laptop, runtime: Runtime, tmp_path: Path) -> None:
     runtime.admit(laptop.public_line())
     with WAYS["google"](laptop, runtime, tmp_path, None) as network:

@@ -24,7 +24,7 @@ class Flow:
         self.base = min(self.base * 1.1, round_trip) if self.base else round_trip
         self.credit, self._bulk, self._free = START, False, True
 
-    def busy(self, round_trip: float, moved: int, came: int = 0) -> bool:
+    def busy(self, round_trip: float, moved: int, came: int) -> bool:
         """`moved` bytes went while a probe's answer took `round_trip`, of which `came` down; whether that was bulk."""
         self.base = min(self.base or round_trip, round_trip)
         # What comes down does so in bursts: a probe may wait behind one on a line that is half idle.

@@ -56,7 +56,7 @@ class Live:
         self._agents = 0  # ready, lent, and being opened
         self._filling = False
         self._lent: set[Lent] = set()
-        self._reserved = self._arrived = self._moved = self._moved_before = self._came = 0
+        self._reserved = self._arrived = self._moved = self._moved_before = 0
         self._free_at = 0.0  # when the next piece may go up
         self._urgent = False
         self._poke = threading.Event()
@@ -230,7 +230,6 @@ class Live:
         with self._changed:
             lent.taken += count
             lent.ahead -= count
-            self._came += count
         self._widened(lent)
         self._count(count)
 
@@ -256,11 +255,12 @@ class Live:
         """Probe beside a transfer, and let each answer set the credit."""
         last_bulk = time.monotonic()
         while self.alive and time.monotonic() - last_bulk < _QUIET:
-            reserved, moved, came = self._reserved, self._moved, self._came
+            reserved, moved = self._reserved, self._moved
             self._probed(_BULK_PATIENCE)
             with self._changed:
                 self._arrived = reserved
-                if self.flow.busy(self.round_trip, self._moved - moved, self._came - came):
+                went, up = self._moved - moved, self._reserved - reserved
+                if self.flow.busy(self.round_trip, went, went - up):
                     last_bulk = time.monotonic()
                 for lent in self._lent:
                     lent.reads_bulk = lent.taken - lent.taken_before > FLOOR // 2

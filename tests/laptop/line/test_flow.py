@@ -13,7 +13,7 @@ def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> 
     flow.idle(round_trip)
     for _ in range(probes):
         taken = max(round_trip, flow.credit / speed)
-        flow.busy(taken, min(flow.credit, int(speed * taken)))
+        flow.busy(taken, min(flow.credit, int(speed * taken)), 0)
         found.append(taken)
     return found
 
@@ -49,7 +49,7 @@ def test_credit_that_nobody_uses_does_not_grow() -> None:
     flow = Flow()
     flow.idle(0.05)
     for _ in range(100):
-        assert not flow.busy(0.05, 1000)
+        assert not flow.busy(0.05, 1000, 0)
     assert flow.credit == START
 
 
