@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from colab_remote.errors import Refused
 
@@ -25,17 +26,13 @@ def ssh_folder() -> Path:
 
 def records() -> Path:
     """The folder of what is kept but not configured, such as jobs' records and logs: absolute, not yet made."""
-    from platformdirs import user_state_path
-
     moved = _moved()
-    return moved / "records" if moved else user_state_path("colab-remote", appauthor=False)
+    return moved / "records" if moved else _of_system("state")
 
 
 def settings_file() -> Path:
     """The user's own `config.toml`, whether there is one or not."""
-    from platformdirs import user_config_path
-
-    return (_moved() or user_config_path("colab-remote", appauthor=False)) / "config.toml"
+    return (_moved() or _of_system("config")) / "config.toml"
 
 
 def account_home() -> Path | None:
@@ -81,6 +78,20 @@ def icacls_argv(path: Path, environment: Mapping[str, str], folder: bool) -> lis
     user = "\\".join(environment[name] for name in ("USERDOMAIN", "USERNAME") if name in environment)
     rights = "(OI)(CI)F" if folder else "F"
     return ["icacls", str(path), "/inheritance:r", "/grant:r", *(f"{who}:{rights}" for who in (user, *_WINDOWS_OWN))]
+
+
+def _of_system(what: Literal["state", "config"]) -> Path:
+    """Where this system has programs keep what they know (`state`), or are told (`config`)."""
+    if sys.platform == "linux":
+        # The XDG Base Directory Specification, here because platformdirs takes as long to import as a command to run.
+        named = os.environ.get(f"XDG_{what.upper()}_HOME", "")
+        usual = Path.home() / (".local/state" if what == "state" else ".config")
+        return (Path(named) if os.path.isabs(named) else usual) / "colab-remote"
+    import platformdirs
+
+    if what == "state":
+        return platformdirs.user_state_path("colab-remote", appauthor=False)
+    return platformdirs.user_config_path("colab-remote", appauthor=False)
 
 
 def _moved() -> Path | None:
