@@ -83,15 +83,14 @@ def icacls_argv(path: Path, environment: Mapping[str, str], folder: bool) -> lis
 def _of_system(what: Literal["state", "config"]) -> Path:
     """Where this system has programs keep what they know (`state`), or are told (`config`)."""
     if sys.platform == "linux":
-        # The XDG Base Directory Specification, here because platformdirs takes as long to import as a command to run.
+        # The XDG Base Directory Specification, here because platformdirs' import is a tenth of a warm command's time.
         named = os.environ.get(f"XDG_{what.upper()}_HOME", "")
         usual = Path.home() / (".local/state" if what == "state" else ".config")
         return (Path(named) if os.path.isabs(named) else usual) / "colab-remote"
-    import platformdirs
+    from platformdirs import PlatformDirs
 
-    if what == "state":
-        return platformdirs.user_state_path("colab-remote", appauthor=False)
-    return platformdirs.user_config_path("colab-remote", appauthor=False)
+    folders = PlatformDirs("colab-remote", appauthor=False)
+    return folders.user_state_path if what == "state" else folders.user_config_path
 
 
 def _moved() -> Path | None:
