@@ -22,6 +22,7 @@ CHUNK = 1 << 18
 DEFLATED = 0x80
 _HEADER = struct.Struct("!IBI")
 _SAMPLE = 4096
+_MEMORY = 0.99  # of what was measured, at each frame: long, as those that a buffer takes seem to take no time
 _BUFFERED = 4 << 20  # bytes that buffers on the way take at once, so that the line's own speed shows only later
 
 
@@ -109,7 +110,7 @@ class _Speed:
         self._bytes = self._seconds = 0.0
 
     def add(self, count: int, seconds: float) -> None:
-        self._bytes, self._seconds = self._bytes * 0.8 + count, self._seconds * 0.8 + seconds
+        self._bytes, self._seconds = self._bytes * _MEMORY + count, self._seconds * _MEMORY + seconds
 
     def seconds(self, count: float) -> float:
         """How long that many bytes take; none before anything was learned."""
@@ -132,8 +133,7 @@ class Sender:
         started = time.perf_counter()
         self._write(frame)
         self._sent += len(frame)
-        if self._sent > _BUFFERED:
-            self._line.add(len(frame), time.perf_counter() - started)
+        self._line.add(len(frame), time.perf_counter() - started)
 
     def _pays(self, count: int) -> bool:
         """Whether the line needs longer for what deflating saves than that takes."""
