@@ -16,13 +16,26 @@ class Flow:
     def __init__(self) -> None:
         self.credit = START
         self.base = 0.0  # seconds of an idle round trip, 0 before the first
+        self.grows = False  # it is still sought how much the line takes
         self._bulk = False  # at the last probe
         self._free = True  # nothing has waited since bulk began: as TCP does, double until something does
+        self._down = False
+        self._learnt: dict[bool, tuple[int, bool]] = {}  # credit, and whether it was free, of the last bulk each way
 
     def idle(self, round_trip: float) -> None:
-        """Nothing but the probe was under way: take this as the line's own delay, and begin anew."""
+        """Nothing but the probe was under way: take this as the line's own delay, and trust less what was learnt."""
         self.base = min(self.base * 1.1, round_trip) if self.base else round_trip
-        self.credit, self._bulk, self._free = START, False, True
+        self._learnt = {down: (max(START, credit // 2), True) for down, (credit, _) in self._learnt.items()}
+
+    def begin(self, down: bool) -> None:
+        """Bulk begins, most of it `down` or up: the two ways of a line may differ."""
+        self.credit, self._free = self._learnt.get(down, (START, True))
+        self._bulk, self._down = False, down
+
+    def end(self) -> None:
+        """Bulk is over: the next one that way begins with what this one had."""
+        self._learnt[self._down] = self.credit, self._free
+        self.credit = START
 
     def busy(self, round_trip: float, moved: int, came: int) -> bool:
         """`moved` bytes went while a probe's answer took `round_trip`, of which `came` down; whether that was bulk."""
@@ -34,8 +47,9 @@ class Flow:
         # the credit comes down where more was granted before: after a cut, and by the transfer before this one.
         wanted = max(self.credit, came) * (self.base + TARGET) / round_trip if round_trip else CAP
         used = moved * 2 > self.credit  # credit that nobody used says nothing about the line
+        self.grows = self._free and used and self.credit < CAP
         if self._free:
-            if used and self._bulk:  # the first probe went before anything could wait
+            if self.grows and self._bulk:  # the first probe went before anything could wait
                 self.credit = min(CAP, 2 * self.credit)
         elif wanted < self.credit:
             self.credit = max(FLOOR, int(wanted), self.credit // 2)

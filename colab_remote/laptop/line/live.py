@@ -253,6 +253,8 @@ class Live:
 
     def _steer(self) -> None:
         """Probe beside a transfer, and let each answer set the credit."""
+        up = self._reserved - self._arrived
+        self.flow.begin(down=self._moved - self._moved_before > 2 * up)
         last_bulk = time.monotonic()
         while self.alive and time.monotonic() - last_bulk < _QUIET:
             reserved, moved = self._reserved, self._moved
@@ -266,14 +268,16 @@ class Live:
                     lent.reads_bulk = lent.taken - lent.taken_before > FLOOR // 2
                     lent.taken_before = lent.taken
                 self._changed.notify_all()
-            # A probe's answer holds back a keystroke's at the far sshd: half of the time none is under way.
-            time.sleep(max(_PACE, self.round_trip))
+            # A probe's answer holds back a keystroke's at the far sshd: half of the time none is under way, but for the
+            # few round trips in which the credit still grows.
+            time.sleep(_PACE if self.flow.grows else max(_PACE, self.round_trip))
         with self._changed:
             self._arrived = self._reserved
             self._moved_before = self._moved
             self._changed.notify_all()
         self._probed(_PATIENCE)
         self.flow.idle(self.round_trip)
+        self.flow.end()
 
     def _probed(self, patience: float) -> None:
         self.round_trip = self.connection.probe(patience)

@@ -10,12 +10,21 @@ from colab_remote.laptop.line.flow import CAP, FLOOR, HELD, START, TARGET, Flow,
 def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> list[float]:
     """Round trips during a bulk transfer over a line of `speed` bytes a second whose sender fills the credit."""
     found = []
-    flow.idle(round_trip)
+    if not flow.base:
+        flow.idle(round_trip)
+    flow.begin(down=False)
     for _ in range(probes):
         taken = max(round_trip, flow.credit / speed)
         flow.busy(taken, min(flow.credit, int(speed * taken)), 0)
         found.append(taken)
+    flow.end()
     return found
+
+
+def reached(flow: Flow, down: bool = False) -> int:
+    """The credit with which the next transfer would begin."""
+    flow.begin(down)
+    return flow.credit
 
 
 @pytest.mark.parametrize("megabits", [20, 100, 1000])
@@ -24,8 +33,8 @@ def test_bulk_adds_little_delay_and_uses_the_line(round_trip: float, megabits: i
     flow, speed = Flow(), megabits * 125_000
     delays = sorted(taken - round_trip for taken in transfer(flow, round_trip, speed))
     assert delays[int(len(delays) * 0.95)] < 0.05
-    full = min(speed, CAP / round_trip)
-    assert flow.credit / max(round_trip, flow.credit / speed) > 0.9 * full
+    full, credit = min(speed, CAP / round_trip), reached(flow)
+    assert credit / max(round_trip, credit / speed) > 0.9 * full
 
 
 @pytest.mark.parametrize("megabits", [100, 1000])
@@ -33,16 +42,17 @@ def test_bulk_adds_little_delay_and_uses_the_line(round_trip: float, megabits: i
 def test_a_free_line_is_used_within_a_few_round_trips(round_trip: float, megabits: int) -> None:
     flow, speed = Flow(), megabits * 125_000
     transfer(flow, round_trip, speed, probes=5)
-    assert flow.credit / max(round_trip, flow.credit / speed) > 0.8 * min(speed, CAP / round_trip)
+    credit = reached(flow)
+    assert credit / max(round_trip, credit / speed) > 0.8 * min(speed, CAP / round_trip)
 
 
 def test_credit_stays_between_its_bounds() -> None:
     flow = Flow()
     transfer(flow, 0.05, 1000)
-    assert flow.credit == FLOOR
+    assert reached(flow) == FLOOR
     flow = Flow()
     transfer(flow, 0.3, 1e12)
-    assert flow.credit == CAP
+    assert reached(flow) == CAP
 
 
 def test_credit_that_nobody_uses_does_not_grow() -> None:
@@ -50,14 +60,37 @@ def test_credit_that_nobody_uses_does_not_grow() -> None:
     flow.idle(0.05)
     for _ in range(100):
         assert not flow.busy(0.05, 1000, 0)
+        assert not flow.grows
     assert flow.credit == START
 
 
-def test_each_transfer_begins_anew() -> None:
+def test_a_transfer_begins_with_what_the_last_one_that_way_had() -> None:
+    flow = Flow()
+    transfer(flow, 0.1, 12_500_000)
+    assert flow.credit == START
+    assert reached(flow, down=True) == START
+    assert 1_250_000 < reached(flow) < 2_000_000
+    assert max(transfer(flow, 0.1, 12_500_000)) < 0.13
+
+
+def test_what_was_learnt_is_forgotten_with_time() -> None:
     flow = Flow()
     transfer(flow, 0.1, 1e9)
+    for _ in range(10):
+        flow.idle(0.1)
+    assert reached(flow) == START
+
+
+def test_it_grows_until_something_waits() -> None:
+    flow = Flow()
     flow.idle(0.1)
-    assert flow.credit == START
+    flow.begin(down=False)
+    flow.busy(0.1, START, 0)
+    flow.busy(0.1, START, 0)
+    assert flow.grows
+    assert flow.credit == 2 * START
+    flow.busy(0.2, 2 * START, 0)
+    assert not flow.grows
 
 
 def test_what_was_granted_before_is_not_held_against_the_line() -> None:
