@@ -27,6 +27,7 @@ assert sys.platform != "win32"  # its consoles have other calls, see `need_termi
 LEAVE = b"\x10\x11"  # Ctrl-P Ctrl-Q, docker's
 _KEYS = sys.__stdin__.fileno() if sys.__stdin__ else 0
 _ENDED = b"e"
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class LeaveKeys:
@@ -81,8 +82,12 @@ class Typist:
         keys, sources = LeaveKeys(), [_KEYS, woken]
         while not self.left:
             ready = select.select(sources, [], [])[0]
-            if woken in ready and _ENDED in os.read(woken, 1 << 10):
+            said = os.read(woken, 1 << 10) if woken in ready else b""
+            if _ENDED in said:
                 return
+            # One that came just before the main thread began to wait for the network has not woken it.
+            if _ENDING.intersection(said):
+                break
             typed = os.read(_KEYS, 1 << 12) if _KEYS in ready else b""
             if _KEYS in ready and not typed:
                 sources.remove(_KEYS)

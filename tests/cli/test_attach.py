@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pty
 import re
@@ -112,6 +113,18 @@ def test_whatever_ends_the_command_the_terminal_is_as_it_was(host: Host, number:
         found.command.send_signal(number)
         assert found.ends() == 128 + number
     assert host.laptop("stop", f"by-{number}", "--grace", "0").returncode == 0
+
+
+def test_a_signal_that_does_not_wake_who_reads_ends_the_command_too(host: Host) -> None:
+    with person(host, "run", "--tty", "--name", "unheard", "--", "echo begun; sleep 60") as found:
+        found.sees(rb"begun\r\n")
+        # As one does that comes just before the main thread waits for the network: it hears of it after that only.
+        pid = found.command.pid
+        another = max(int(task) for task in os.listdir(f"/proc/{pid}/task"))
+        assert another != pid
+        assert ctypes.CDLL(None).tgkill(pid, another, signal.SIGHUP) == 0
+        assert found.ends() == 128 + signal.SIGHUP
+    assert host.laptop("stop", "unheard", "--grace", "0").returncode == 0
 
 
 def test_without_a_terminal_here_nothing_is_started(host: Host) -> None:
