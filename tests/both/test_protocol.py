@@ -66,11 +66,11 @@ def test_deflating_stops_where_the_line_is_faster_than_it(seconds: float, deflat
 
     def write(frame: bytes) -> None:
         wire.append(frame)
-        if len(wire) > 35:
+        if len(wire) > 60:
             time.sleep(seconds)
 
     sender = Sender(write)
-    for _ in range(45):
+    for _ in range(75):
         sender.data(1, data)
     assert len(wire[0]) < 0.7 * CHUNK
     assert (len(wire[-1]) < 0.7 * CHUNK) == deflates
