@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 from colab_remote.both.whole import TEMPORARY
 
 IGNORE_FILE = ".gitignore"
@@ -165,6 +163,8 @@ def _always(name: str) -> bool:
 
 
 def _line(number: int, text: str) -> Line | None:
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # here: a sync asks the runtime first
+
     try:
         found, ignores = GitIgnoreSpecPattern.pattern_to_regex(text)
     except ValueError:

@@ -60,16 +60,16 @@ def place_of(root: str, path: str, make: bool = False) -> str:
     reason = unfit(path)
     if reason:
         raise Unfit(reason)
-    parts = path.split("/")
+    *folders, name = path.split("/")
     place = root
-    for part in parts[:-1]:
-        place = os.path.join(place, part)
+    for folder in folders:
+        place = f"{place}{os.sep}{folder}"
         found = look(place)
         if found is None and make:
             os.mkdir(place)
         elif found is not None and not stat.S_ISDIR(found.st_mode):
             raise Unfit("would lie in something that is no folder there")
-    return os.path.join(place, parts[-1])
+    return f"{place}{os.sep}{name}"
 
 
 def look(place: str) -> os.stat_result | None:

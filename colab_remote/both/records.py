@@ -20,6 +20,7 @@ from colab_remote.both.place import Unfit, place_of
 from colab_remote.both.protocol import CHUNK
 from colab_remote.both.scan import Entry, entry_of
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes one for every line
 CHANGED = "changed meanwhile; the next sync settles it"
 
 
@@ -142,4 +143,4 @@ def _packed(root: str, step: Step, digests: bytes | None) -> Iterator[bytes]:
 
 
 def _line(*words: object) -> bytes:
-    return json.dumps(words, separators=(",", ":")).encode("ascii") + b"\n"
+    return _encode(words).encode("ascii") + b"\n"

@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -60,22 +61,30 @@ class Listing:
     rules: dict[str, str] = field(default_factory=dict)
 
 
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python looks again and again through a hundred thousand tuples for cycles that are not there: not meanwhile."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@no_collection()
 def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True) -> Listing:
     """What is in `root` and not ignored. `known` saves reading files again, and holds those found when this returns.
 
     With `sweep`, our own temporary files, left by a process that was killed, are removed on the way.
     """
     walk = _Walk(root, ignore, known, sweep)
-    collects = gc.isenabled()
-    gc.disable()  # it would look again and again through a hundred thousand tuples for cycles that are not there
     try:
         walk.folder("", settled=_RULES in known and known[_RULES].digest == ignore.digest)
     except BaseException:
         known.clear()  # what it holds is of two times
         raise
-    finally:
-        if collects:
-            gc.enable()
     for path in [path for path in known if path not in walk.entries]:
         del known[path]
     known[_RULES] = Known(0, 0, 0, 0, ignore.digest)
@@ -85,7 +94,7 @@ def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True)
 def digest_of(path: str) -> str:
     """The digest (hex) of a file's content."""
     digest = _digest()
-    with open(path, "rb") as file:
+    with open(path, "rb", buffering=0) as file:
         for piece in iter(lambda: file.read(_PIECE), b""):
             digest.update(piece)
     return digest.hexdigest()
@@ -101,6 +110,7 @@ def pack_listing(listing: Listing, before: Listing | None = None) -> Iterator[by
         yield json.dumps(rows[start : start + _AT_ONCE], separators=(",", ":")).encode("ascii") + b"\n"
 
 
+@no_collection()
 def unpack_listing(lines: Iterable[bytes], before: Listing | None = None) -> Listing:
     """The listing that was packed. Raises ValueError for what is none, or has more than MOST entries."""
     rows = iter(lines)

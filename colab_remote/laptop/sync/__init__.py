@@ -181,19 +181,20 @@ def _only_up(plan: Plan, problems: dict[str, str]) -> Plan:
 
 def _fits(plan: Plan, far: Far, project: Project, host: str) -> None:
     """Raise ColabRemoteError where a side's disk cannot hold what would come."""
-    import shutil  # most syncs move nothing
+    _hold(plan.up, far.free, f"`{host}`")
+    if plan.down:
+        import shutil  # most syncs bring nothing
 
-    sides = (
-        (plan.up, far.free, f"`{host}`"),
-        (plan.down, shutil.disk_usage(project.root).free, "this laptop"),
-    )
-    for steps, free, name in sides:
-        needed = sum(step.length for step in steps)
-        free += sum(step.before.size for step in steps if step.before and not step.after)
-        if needed > free:
-            raise ColabRemoteError(
-                f"the disk of {name} is too full: {needed:,} bytes are to come, and {free:,} fit", "free some space"
-            )
+        _hold(plan.down, shutil.disk_usage(project.root).free, "this laptop")
+
+
+def _hold(steps: Iterable[Step], free: int, whose: str) -> None:
+    needed = sum(step.length for step in steps)
+    free += sum(step.before.size for step in steps if step.before and not step.after)
+    if needed > free:
+        raise ColabRemoteError(
+            f"the disk of {whose} is too full: {needed:,} bytes are to come, and {free:,} fit", "free some space"
+        )
 
 
 def _agreed(ancestor: Mapping[str, Content], plan: Plan, done: Transferred, here: Listing) -> dict[str, Content]:
