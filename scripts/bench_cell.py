@@ -18,7 +18,8 @@ TOKEN = "2abcDEFghi_5pQrStUvWxYz0123456789"
 
 OURS = """
 import json, os, time, colab_remote
-from colab_remote.runtime import want, start, shutdown
+from colab_remote.runtime import shutdown, start
+from colab_remote.runtime.wanted import want
 began = time.perf_counter()
 made = start(want(tunnel="ngrok", name="colab", token=None, keys=os.environ["KEY"], workdir=os.environ["HOME"],
                   state=os.environ["HOME"] + "/state"))

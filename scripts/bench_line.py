@@ -23,10 +23,10 @@ from bad_network import BadNetwork  # noqa: E402
 from measure import command, medians, seconds_of, table  # noqa: E402
 from sides import Laptop, Runtime, started_sshd  # noqa: E402
 
-from colab_remote.laptop.connection import open_connection  # noqa: E402
 from colab_remote.laptop.conversation import Stream  # noqa: E402
 from colab_remote.laptop.hosts import load_host  # noqa: E402
 from colab_remote.laptop.line.state import ask_line  # noqa: E402
+from colab_remote.laptop.login import open_connection  # noqa: E402
 from colab_remote.laptop.reach import Reach, reach  # noqa: E402
 
 RUNS = 9

@@ -32,7 +32,7 @@ def demo(folder: Path) -> None:
     FOLDER (`demo` unless told otherwise) gets a `laptop`, which is the home folder of one side, and a `runtime`,
     which plays Colab. Both are made by the commands that you would type, and everything is shut down at the end.
     """
-    from colab_remote.runtime import require_linux
+    from colab_remote.runtime.wanted import require_linux
 
     require_linux()
     stage = _set_stage(folder.absolute())

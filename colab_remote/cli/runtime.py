@@ -44,9 +44,10 @@ def launch(
     """
     from colab_remote import runtime
     from colab_remote.runtime.card import plain, rule
+    from colab_remote.runtime.wanted import want
 
     where = _address(bind) if bind else ("127.0.0.1", 0)
-    wanted = runtime.want(
+    wanted = want(
         tunnel=tunnel,
         name=name,
         token=None,

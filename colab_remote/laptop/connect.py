@@ -86,7 +86,8 @@ def _freed(host: Host) -> bool:
 
 
 def _meet(host: Host, timeout: float | None, freed: bool) -> tuple[str, str, Machine, bool]:
-    from colab_remote.laptop.connection import Connection, open_connection
+    from colab_remote.laptop.connection import Connection
+    from colab_remote.laptop.login import open_connection
 
     deadline = time.monotonic() + (_OLD_PATIENCE if freed else 0)
 
@@ -129,7 +130,7 @@ def _keep_one_that_answers(new: Host) -> None:
 
 
 def _answers(host: Host) -> bool:
-    from colab_remote.laptop.connection import open_connection
+    from colab_remote.laptop.login import open_connection
 
     try:
         if host.single:  # the line may hold the one connection

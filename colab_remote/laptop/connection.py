@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from colab_remote.errors import GONE, ColabRemoteError, Refused, Unreachable, WrongRuntime
+from colab_remote.errors import GONE, ColabRemoteError, Refused, Unreachable
 from colab_remote.laptop.bundle import MARK, Bundle, bundle
 from colab_remote.laptop.conversation import Conversation, Stream
-from colab_remote.laptop.dial import PATIENCE, Dialled, Told, dial
+from colab_remote.laptop.dial import Dialled, Told
 from colab_remote.laptop.forward import join
 from colab_remote.laptop.hosts import Host
-from colab_remote.laptop.keys import ask_passphrase, load_key
-from colab_remote.laptop.proxy import proxy_to
-from colab_remote.ticket import fingerprint
 
 if TYPE_CHECKING:
     import paramiko
 
-_WINDOW = 4 << 20  # bytes; OpenSSH's 2 MB bounds throughput at 100 ms, 32 MB brings nothing more
-_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
-_REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the default stalls every 512 MB
-_PROBE = 15.0  # seconds between two questions whether the far end is there
-_PROBE_PATIENCE = 60.0  # seconds for an answer, which may wait behind a window full of data on a slow line
-_LOOK_UP = 5.0  # seconds between two looks of an idle connection whether it was closed; a tenth costs CPU
-_ONLY_HTTPS = f"the proxy on the way may let HTTPS alone through: launch with the tunnel `ngrok-http`; or {GONE}"
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 
 
@@ -170,62 +157,6 @@ class Connection:
             raise _lost(self.host, error) from None
 
 
-def open_connection(host: Host, timeout: float | None = None) -> Connection:
-    """A connection to `host`, its host key compared with the ticket's, ready within `timeout` seconds.
-
-    Raises Unreachable; WrongRuntime for another host key; Refused for a key of ours that cannot be used.
-    """
-    passphrase = ask_passphrase(host.key)
-    connection = log_in(host, timeout or PATIENCE, passphrase=passphrase)
-    threading.Thread(target=_watch, args=(connection,), daemon=True).start()
-    return connection
-
-
-def log_in(
-    host: Host, timeout: float, window: int = _WINDOW, told: Told = lambda step: None, passphrase: str = ""
-) -> Connection:
-    """A connection that nobody probes yet; `window` is what each of its channels takes in advance, in bytes.
-
-    `passphrase` opens the host's key, where ssh-agent does not hold it.
-    """
-    deadline = time.monotonic() + timeout
-    stream = Counted(dial(host, timeout, told), told)
-    told("SSH banner")
-    paramiko = import_paramiko()  # a line's first command has it imported while the network is asked
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
-    try:
-        key = load_key(host.key, passphrase)
-    except BaseException:
-        stream.close()
-        raise
-    transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=window)
-    try:
-        _negotiate(transport, host, deadline)
-        told("login")
-        _log_in(transport, host, key)
-    except BaseException:
-        transport.close()
-        raise
-    stream.settimeout(_LOOK_UP)
-    return Connection(transport, stream, host, timeout)
-
-
-def import_paramiko() -> ModuleType:
-    """paramiko without invoke, for which it would read asyncio and unittest, twice as long and never used by us.
-
-    It wants invoke for `Match exec` in a config of ssh's, and does without where there is none.
-    """
-    wanted = sys.modules.get("invoke")
-    sys.modules["invoke"] = wanted  # type: ignore[assignment]  # None: cannot be imported
-    try:
-        import paramiko
-
-        return paramiko
-    finally:
-        if wanted is None:
-            sys.modules.pop("invoke", None)
-
-
 class Counted:
     """A socket that counts its bytes, and tells when SSH's first have come: the host key is asked for then."""
 
@@ -251,68 +182,35 @@ class Counted:
         return getattr(self._stream, name)
 
 
+def widen(channel: paramiko.Channel, count: int) -> None:
+    """Let the far end of `channel` send `count` bytes more."""
+    import paramiko
+
+    message = paramiko.Message()
+    message.add_byte(paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST)
+    message.add_int(channel.remote_chanid)
+    message.add_int(count)
+    with suppress(paramiko.SSHException, OSError, EOFError):  # then it has ended, and so has its stream
+        channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
+
+
+def close_channel(channel: paramiko.Channel) -> None:
+    """Close it, also where the connection has just broken: who lent it has still to hear of that."""
+    with suppress(OSError, EOFError):
+        channel.close()
+
+
+def words(error: Exception) -> str:
+    """What an error says, or its name."""
+    return str(error) or type(error).__name__
+
+
 def _lead(channel: paramiko.Channel, local: int) -> None:
     """Join an arrival with whoever listens at the port `local` here; nobody there hangs up on it."""
     try:
         join(channel, socket.create_connection(("127.0.0.1", local)))
     except OSError:
         channel.close()
-
-
-def _watch(connection: Connection) -> None:
-    """Close a connection whose far end has gone without a word: reads on it end, where they would wait for ever."""
-    while connection.alive:
-        time.sleep(_PROBE)
-        connection.probe(_PROBE_PATIENCE)
-
-
-def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> None:
-    import paramiko
-    from paramiko.ssh_exception import IncompatiblePeer
-
-    options = transport.get_security_options()
-    options.ciphers = _CIPHERS
-    options.key_types = ("ssh-ed25519",)  # the kind that a ticket pins
-    transport.packetizer.REKEY_BYTES = _REKEY
-    transport.banner_timeout = transport.auth_timeout = max(1.0, deadline - time.monotonic())
-    where = f"{host.ticket.host}:{host.ticket.port}" if host.ticket.port else host.ticket.host
-    try:
-        transport.start_client(timeout=transport.banner_timeout)
-        offered = transport.get_remote_server_key()  # raises where time ran out before there was one
-    except IncompatiblePeer as error:
-        raise Unreachable(
-            f"the sshd at `{where}` has no way in common with this laptop: {_words(error)}", GONE
-        ) from None
-    except (paramiko.SSHException, EOFError, OSError):
-        hint = _ONLY_HTTPS if proxy_to(host.ticket.host, host.ticket.port or 0, host.proxy) else GONE
-        raise Unreachable(f"what answers at `{where}` does not speak SSH, or hung up", hint) from None
-    _check_key(fingerprint(offered.asbytes()), host)
-
-
-def _check_key(offered: str, host: Host) -> None:
-    if offered == host.ticket.fingerprint:
-        return
-    pinned = f"the one pinned on {_day(host.pinned)}" if host.pinned else "the ticket's"
-    raise WrongRuntime(
-        f"`{host.name}` answers with another host key than {pinned}\n"
-        f"  pinned   {host.ticket.fingerprint}\n"
-        f"  offered  {offered}",
-        "a new VM has a new key: run the cell's `connect` line again. If you did not start one, do not connect.",
-    )
-
-
-def _log_in(transport: paramiko.Transport, host: Host, key: paramiko.PKey) -> None:
-    import paramiko
-
-    try:
-        transport.auth_publickey(host.ticket.user, key)
-    except paramiko.AuthenticationException:
-        raise Unreachable(
-            f"`{host.name}` is there, but does not let this laptop's key in as `{host.ticket.user}`",
-            "run the cell that `colab-remote cell` prints here: it holds this laptop's public key",
-        ) from None
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        raise Unreachable(f"`{host.name}` hung up during the login: {_words(error)}", GONE) from None
 
 
 def _greeted(channel: paramiko.Channel, sent: Bundle, host: str) -> None:
@@ -354,12 +252,4 @@ def _no_agent(channel: paramiko.Channel, said: bytes, host: str) -> ColabRemoteE
 
 
 def _lost(host: Host, error: Exception) -> Unreachable:
-    return Unreachable(f"contact with `{host.name}` was lost: {_words(error)}", GONE)
-
-
-def _day(moment: float) -> str:
-    return time.strftime("%d %B", time.localtime(moment)).lstrip("0")
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return Unreachable(f"contact with `{host.name}` was lost: {words(error)}", GONE)

@@ -64,7 +64,7 @@ def _way(host: Host, timeout: float | None, told: Callable[[str], None]) -> Iter
         with reach(host, timeout) as reached:
             yield reached
         return
-    from colab_remote.laptop.connection import log_in
+    from colab_remote.laptop.login import log_in
 
     with closing(log_in(host, timeout or PATIENCE, told=told)) as connection:
         yield connection

@@ -55,7 +55,7 @@ def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reac
 @contextmanager
 def _connection(host: Host, timeout: float | None) -> Iterator[Reach]:
     # paramiko takes longer to import than most commands to run.
-    from colab_remote.laptop.connection import open_connection
+    from colab_remote.laptop.login import open_connection
     from colab_remote.laptop.meter import Traffic, meter
 
     connection = open_connection(host, timeout)

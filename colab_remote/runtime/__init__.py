@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from colab_remote.both.whole import write_json
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
-from colab_remote.runtime.record import alone, end, no_runtime, present
+from colab_remote.runtime.record import alone, end, present
 from colab_remote.runtime.supervisor import LOG, Orders
-from colab_remote.runtime.tunnels import NGROK, RELAY_FILE, RELAY_SHAPE, TUNNELS, free_port
+from colab_remote.runtime.tunnels import RELAY_FILE, free_port
+from colab_remote.runtime.wanted import Wanted, want
 from colab_remote.ticket import Ticket, parse_ticket
 
 DEFAULT_STATE = "~/.colab-remote"
 WORKDIR = "/content"
 NAME = "colab"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What `launch` was asked for. `bind` is sshd's address, with a port of 0 for any that is free."""
-
-    tunnel: str
-    name: str
-    workdir: Path
-    state: Path
-    keys: tuple[str, ...]
-    environment: dict[str, str]
-    job_environment: dict[str, str] = field(repr=False)
-    token: str = field(repr=False)
-    region: str | None = None
-    relay: str = ""
-    bind: tuple[str, int] = ("127.0.0.1", 0)
-
-    def digest(self) -> str:
-        """The same for the same arguments, and telling nothing about them."""
-        return hashlib.blake2b(repr(asdict(self)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -171,51 +150,6 @@ def editor_url(scheme: str, name: str, ticket: str) -> str:
     return f"{scheme}://vscode-remote/ssh-remote+{quote(name)}{quote(parse_ticket(ticket).workdir)}"
 
 
-def want(
-    *,
-    tunnel: str,
-    name: str,
-    token: str | None,
-    keys: str | Iterable[str] | None,
-    workdir: str,
-    state: str,
-    region: str | None = None,
-    relay: str = "",
-    env: Iterable[str] = (),
-    bind: tuple[str, int] = ("127.0.0.1", 0),
-) -> Wanted:
-    """What these arguments ask for, keys and token found. Raises Refused."""
-    from colab_remote.runtime.environment import job_environment, session_environment
-    from colab_remote.runtime.keys import authorized_keys
-    from colab_remote.runtime.secrets import ngrok_token
-
-    require_linux()
-    if tunnel not in TUNNELS:
-        raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
-    if (tunnel == "relay") != bool(relay):
-        raise Refused("the tunnel `relay` and the machine to go through come together", RELAY_SHAPE)
-    places = [_folder(workdir), _folder(state)]
-    return Wanted(
-        tunnel=tunnel,
-        name=name,
-        workdir=places[0],
-        state=places[1],
-        keys=authorized_keys(keys),
-        environment=session_environment(os.environ, sys.executable),
-        job_environment=job_environment(env),
-        token=ngrok_token(token) if tunnel in NGROK else "",
-        region=region,
-        relay=relay,
-        bind=bind,
-    )
-
-
-def require_linux(platform: str = sys.platform) -> None:
-    """Raise Refused on a machine that can be no runtime."""
-    if platform != "linux":
-        raise no_runtime()
-
-
 def start(wanted: Wanted, restart: bool = False) -> Runtime:
     """Bring the runtime up as wanted, or find it so: then nothing is restarted. Raises ColabRemoteError."""
     for folder in (wanted.state, wanted.workdir):
@@ -321,16 +255,6 @@ def _spawn(orders: Orders, for_jobs: Iterable[str]) -> dict[str, Any]:
     if error:
         raise kind_of(error["code"])(error["message"], error["hint"])
     raise ColabRemoteError("the supervisor ended before it said anything", f"`{state / LOG}` may say why")
-
-
-def _folder(name: str) -> Path:
-    try:
-        folder = Path(name).expanduser().absolute()
-    except RuntimeError:
-        raise Refused(f"`{name}` is nobody's folder on this machine", "name another one") from None
-    if not str(folder).isprintable():
-        raise Refused(f"`{folder}` holds a control character", "choose a folder with a plain name")
-    return folder
 
 
 def _make(folder: Path) -> None:

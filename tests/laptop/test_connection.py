@@ -18,8 +18,8 @@ from sides import Host as Sides
 from sides import Laptop, Runtime, free_port, started_sshd
 
 from colab_remote.errors import Unreachable, WrongRuntime
-from colab_remote.laptop.connection import open_connection
 from colab_remote.laptop.hosts import Host
+from colab_remote.laptop.login import open_connection
 from colab_remote.ticket import parse_ticket
 
 

@@ -17,7 +17,7 @@ from colab_remote.laptop.places import icacls_argv, keep_private
 from colab_remote.laptop.project import read_settings
 from colab_remote.laptop.settings import line_idle
 from colab_remote.laptop.ssh_config import config_text, proxy_command
-from colab_remote.runtime import require_linux
+from colab_remote.runtime.wanted import require_linux
 from colab_remote.ticket import parse_ticket
 
 WHO = {"USERDOMAIN": "DESKTOP-1", "USERNAME": "김 민수"}

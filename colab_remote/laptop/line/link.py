@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 from colab_remote.errors import ColabRemoteError, Unreachable
-from colab_remote.laptop.connection import log_in
 from colab_remote.laptop.hosts import load_host, tunnel
 from colab_remote.laptop.line.flow import FLOOR
 from colab_remote.laptop.line.live import Live
+from colab_remote.laptop.login import log_in
 from colab_remote.laptop.meter import Traffic
 
 _BACK_SOON = 120.0  # seconds for which lost contact is expected back, so that a command waits for it

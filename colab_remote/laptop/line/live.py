@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError, Unreachable
-from colab_remote.laptop.connection import Connection
+from colab_remote.laptop.connection import Connection, close_channel, widen
 from colab_remote.laptop.line.door import Local, send_line
 from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, window
 from colab_remote.laptop.line.way import wait_for_hangup
@@ -99,7 +99,7 @@ class Live:
         upward = threading.Thread(target=self._up, args=(lent,), daemon=True)
         upward.start()
         self._down(lent)
-        _close(channel)
+        close_channel(channel)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
         upward.join()
@@ -196,7 +196,7 @@ class Live:
             if not lent.whole:
                 lent.channel.shutdown_write()
                 wait_for_hangup(lent.client)
-        _close(lent.channel)
+        close_channel(lent.channel)
 
     def _down(self, lent: Lent) -> None:
         with suppress(OSError):
@@ -244,7 +244,7 @@ class Live:
                 more = 0
             lent.ahead += more
         if more:
-            _widen(lent.channel, more)
+            widen(lent.channel, more)
 
     def _count(self, count: int) -> None:
         self._moved += count
@@ -294,21 +294,3 @@ class _Clock:
     def for_seconds(self) -> float:
         """Seconds since this was made."""
         return max(time.time() - self._wall, time.monotonic() - self._steady)
-
-
-def _widen(channel: paramiko.Channel, count: int) -> None:
-    """Let the far end of `channel` send `count` bytes more."""
-    import paramiko
-
-    message = paramiko.Message()
-    message.add_byte(paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST)
-    message.add_int(channel.remote_chanid)
-    message.add_int(count)
-    with suppress(paramiko.SSHException, OSError, EOFError):  # then it has ended, and so has its stream
-        channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
-
-
-def _close(channel: paramiko.Channel) -> None:
-    """Close it, also where the connection has just broken: who lent it has still to hear of that."""
-    with suppress(OSError, EOFError):
-        channel.close()

@@ -274,7 +274,7 @@ def _open_log(found: Door) -> None:
 def _import_ssh() -> None:
     """What the first command needs, while it asks the network."""
     from colab_remote.laptop.bundle import bundle
-    from colab_remote.laptop.connection import import_paramiko
+    from colab_remote.laptop.login import import_paramiko
 
     import_paramiko()
     bundle()
