@@ -15,6 +15,7 @@ from colab_remote.both.protocol import (
     Kind,
     Refusal,
     Sender,
+    Taken,
     Tally,
     chunked,
     pack_json,
@@ -35,29 +36,17 @@ class Wire:
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
         self.data = Sender(self.write).data
-        self._buffer = bytearray()
+        self._taken = Taken(self._more)
         self._waiting = bytearray()
-
-    def read(self, count: int) -> bytes:
-        """Up to `count` bytes, fewer only at the end of file."""
-        while len(self._buffer) < count:
-            self.flush()
-            piece = os.read(self._source, max(count - len(self._buffer), 1 << 16))
-            if not piece:
-                break
-            self._buffer += piece
-        data = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return data
 
     def frame(self) -> Frame | None:
         """The next frame, None when the laptop has closed its side."""
-        return read_frame(self.read)
+        return read_frame(self._taken)
 
     def ready(self, seconds: float) -> bool:
         """Whether bytes (or the end of file) are there within `seconds`."""
         self.flush()
-        return bool(self._buffer) or bool(select.select([self._source], [], [], seconds)[0])
+        return bool(self._taken) or bool(select.select([self._source], [], [], seconds)[0])
 
     def write(self, data: bytes) -> None:
         """Send all of `data`, at the latest when the laptop is listened to again. Raises Hangup."""
@@ -65,6 +54,10 @@ class Wire:
         self._waiting += data
         if len(self._waiting) >= _FULL_PACKET:
             self.flush()
+
+    def _more(self, missing: int) -> bytes:
+        self.flush()
+        return os.read(self._source, max(missing, 1 << 16))
 
     def flush(self) -> None:
         """Send what waits. Raises Hangup."""

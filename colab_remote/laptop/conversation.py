@@ -11,6 +11,7 @@ from colab_remote.both.protocol import (
     Garbled,
     Kind,
     Sender,
+    Taken,
     Tally,
     chunked,
     pack,
@@ -22,6 +23,9 @@ from colab_remote.errors import ColabRemoteError, Conflicts, NotStarted, Refused
 _ERRORS: dict[str, type[ColabRemoteError]] = {
     kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
 }
+
+
+_LARGE = 1 << 20  # bytes that are taken at once
 
 
 class Stream(Protocol):
@@ -96,7 +100,7 @@ class Conversation:
         self._stream, self.host = stream, host
         self._requests = 0
         self._sender = Sender(self.send)
-        self._buffer = bytearray()
+        self._taken = Taken(lambda missing: stream.recv(_LARGE))
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
         """Call, and wait for the whole answer."""
@@ -126,7 +130,7 @@ class Conversation:
         """The next frame that answers `request`; what is left of earlier answers is passed over."""
         while True:
             try:
-                frame = read_frame(self._read)
+                frame = read_frame(self._taken)
             except (OSError, Garbled) as error:
                 raise self._lost() from error
             if frame is None:
@@ -137,16 +141,6 @@ class Conversation:
     def close(self) -> None:
         """Hang up; the agent ends."""
         self._stream.close()
-
-    def _read(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            piece = self._stream.recv(1 << 18)
-            if not piece:
-                break
-            self._buffer += piece
-        data = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return data
 
     def _lost(self) -> Unreachable:
         return Unreachable(

@@ -18,6 +18,7 @@ from colab_remote.both.protocol import (
     Garbled,
     Kind,
     Sender,
+    Taken,
     Tally,
     chunked,
     pack,
@@ -135,8 +136,24 @@ def test_chunks_are_the_same_bytes(pieces: list[bytes]) -> None:
 def test_no_chunk_is_larger_than_a_frame_should_be(sizes: list[int]) -> None:
     lengths = [len(chunk) for chunk in chunked(map(bytes, sizes))]
     assert sum(lengths) == sum(sizes)
-    assert all(length == CHUNK for length in lengths[:-1])
     assert all(0 < length <= CHUNK for length in lengths)
+    assert len(lengths) <= sum(sizes) // CHUNK + 1 + sizes.count(CHUNK)
+
+
+def test_a_part_of_a_large_file_is_not_copied() -> None:
+    part = bytes(CHUNK)
+    assert [chunk is part for chunk in chunked([b"a", b"b", part, part, b"c"])] == [False, True, True, False]
+
+
+@given(st.lists(st.binary(min_size=1)), st.lists(st.integers(0, 20)))
+def test_exactly_as_many_bytes_are_taken_as_are_asked_for(pieces: list[bytes], counts: list[int]) -> None:
+    rest, coming = b"".join(pieces), iter(pieces)
+    taken = Taken(lambda missing: next(coming, b""))
+    for count in counts:
+        assert taken(count) == rest[:count]
+        rest = rest[count:]
+    assert taken(len(rest) + 1) == rest
+    assert not taken
 
 
 @given(st.binary(), st.binary(min_size=1))
