@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -27,7 +28,7 @@ class Link:
         self._name, self._note, self._passphrase = name, note, passphrase
         self._making = threading.Lock()
         self._live: Live | None = None
-        self._lost = float("-inf")  # when contact was lost, on the steady clock
+        self._lost = -math.inf  # when contact was lost, on the steady clock; inf until that is noticed
         self._ended = threading.Event()
         self._finished: Traffic = Traffic()  # bytes of connections that are over
         self.tunnel = ""  # the kind of way that the latest connection took
@@ -48,7 +49,7 @@ class Link:
 
     def expected_back(self) -> bool:
         """Whether there is contact, or was until a moment ago."""
-        return self.live() is not None or time.monotonic() - self._lost < _BACK_SOON
+        return time.monotonic() - self._lost < _BACK_SOON
 
     def live(self) -> Live | None:
         """The connection, where there is one."""
@@ -85,10 +86,12 @@ class Link:
             return live
         if live:
             self._note("the host is somewhere else now")
+            self._lost = -math.inf
             live.close()
         if self._live:
             self._finished, self._live = self.passed(), None
         found = self._live = Live(log_in(host, patience, FLOOR, passphrase=self._passphrase))
+        self._lost = math.inf
         self.tunnel = tunnel(host.ticket)
         self._note(f"connected to {host.ticket.host}:{host.ticket.port or ''}")
         threading.Thread(target=self._watch, args=(found,), daemon=True).start()

@@ -92,6 +92,7 @@ def test_a_command_that_waits_goes_on_when_contact_is_back(laptop: Laptop, netwo
 
 
 def test_a_silent_line_is_noticed_by_who_borrows_it(laptop: Laptop, network: BadNetwork) -> None:
+    before = laptop.lines()
     time.sleep(5.2)  # later than that nothing was heard a moment ago
     network.freeze()
     done = laptop("status")
@@ -100,6 +101,7 @@ def test_a_silent_line_is_noticed_by_who_borrows_it(laptop: Laptop, network: Bad
     assert done.returncode == 4
     assert "contact with `colab` was lost" in done.stderr
     assert laptop("status").returncode == 0
+    assert laptop.lines() == before, "it seeks contact again, though its last user has gone"
 
 
 def test_a_line_that_slept_finds_the_cut_when_it_wakes(laptop: Laptop, network: BadNetwork) -> None:
