@@ -5,7 +5,7 @@ from __future__ import annotations
 START = 256 << 10  # bytes
 FLOOR = 32 << 10
 CAP = 4 << 20
-TARGET = 0.020  # seconds that bulk may add to a round trip
+UP, DOWN = 0.015, 0.020  # seconds that bulk may add to a round trip: what comes down fills the line less evenly
 HELD = 12 << 20  # bytes that readers who do not read may keep in memory, all together
 BULK = 64 << 10  # bytes between two probes that are more than keystrokes and log lines
 
@@ -41,11 +41,11 @@ class Flow:
         """`moved` bytes went while a probe's answer took `round_trip`, of which `came` down; whether that was bulk."""
         self.base = min(self.base or round_trip, round_trip)
         # What comes down does so in bursts: a probe may wait behind one on a line that is half idle.
-        burst = self.base / 4 if came * 2 > moved else 0.0
-        self._free &= round_trip <= self.base + burst + TARGET
+        target, burst = (DOWN, self.base / 4) if came * 2 > moved else (UP, 0.0)
+        self._free &= round_trip <= self.base + burst + target
         # What is under way over its delay is the line's speed; that times the delay we want is the credit. More than
         # the credit comes down where more was granted before: after a cut, and by the transfer before this one.
-        wanted = max(self.credit, came) * (self.base + TARGET) / round_trip if round_trip else CAP
+        wanted = max(self.credit, came) * (self.base + target) / round_trip if round_trip else CAP
         used = moved * 2 > self.credit  # credit that nobody used says nothing about the line
         self.grows = self._free and used and self.credit < CAP
         if self._free:
