@@ -62,7 +62,7 @@ class Listing:
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def _no_collection() -> Iterator[None]:
     """Python looks again and again through a hundred thousand tuples for cycles that are not there: not meanwhile."""
     collects = gc.isenabled()
     gc.disable()
@@ -73,7 +73,7 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-@no_collection()
+@_no_collection()
 def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True) -> Listing:
     """What is in `root` and not ignored. `known` saves reading files again, and holds those found when this returns.
 
@@ -110,7 +110,6 @@ def pack_listing(listing: Listing, before: Listing | None = None) -> Iterator[by
         yield json.dumps(rows[start : start + _AT_ONCE], separators=(",", ":")).encode("ascii") + b"\n"
 
 
-@no_collection()
 def unpack_listing(lines: Iterable[bytes], before: Listing | None = None) -> Listing:
     """The listing that was packed. Raises ValueError for what is none, or has more than MOST entries."""
     rows = iter(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -86,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the contract's code."""
     suit_consoles()
     heed_interrupts()
-    sys.exit(run(arguments))
+    code = run(arguments)
+    gc.freeze()  # as it ends, Python looks for cycles among all that was imported: a tenth of a short command's time
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from colab_remote.both.records import Step
-from colab_remote.both.scan import Entry, no_collection
+from colab_remote.both.scan import Entry
 
 Side = Literal["local", "remote"]
 Way = Literal["same", "up", "down", "conflict"]
@@ -49,7 +49,6 @@ class Plan:
     lost: tuple[Side, ...]
 
 
-@no_collection()
 def reconcile(ancestor: State, local: Tree, remote: Tree, prefer: Side | None = None) -> Plan:
     """What makes both sides equal, `ancestor` being what they agreed on last.
 

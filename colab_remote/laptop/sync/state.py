@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colab_remote.both.scan import Known, no_collection
+from colab_remote.both.scan import Known
 from colab_remote.both.whole import FORMAT, NewerFormat, read_json, write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.project import OURS, Project
@@ -46,7 +46,6 @@ class State:
 _PARTS = ("agreed", "up", "down")
 
 
-@no_collection()
 def load_state(project: Project, disk: str | None) -> State:
     """What this folder and that disk agreed on last; empty for a disk that is new to it. Raises Refused."""
     record = _read(_place(project, disk)) if disk else {}
@@ -70,7 +69,6 @@ def states_version(project: Project) -> dict[str, tuple[int, int]]:
     return {}
 
 
-@no_collection()
 def load_known(project: Project) -> dict[str, Known]:
     """What earlier scans learned about the project's files; it only saves time."""
     try:
