@@ -32,6 +32,7 @@ from colab_remote.laptop.reach import Reach, reach  # noqa: E402
 RUNS = 9
 BULK = 200_000_000  # bytes
 IDLE = 60.0  # seconds
+OURS = str(Path(sys.executable).with_name("colab-remote"))
 
 
 def main() -> None:
@@ -66,12 +67,11 @@ def round_trips(laptop: Laptop, runtime: Runtime, milliseconds: int) -> Iterator
     """Rows for one delay."""
     with BadNetwork(("127.0.0.1", runtime.port), delay=milliseconds / 2000) as network:
         know(laptop, runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/"))
-        ours = (sys.executable, "-m", "colab_remote")
         ssh = ("ssh", "-F", str(laptop.ours.parent / "config"))
         shared = (*ssh, "-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-S", str(laptop.home / "mux"))
 
         def cold() -> None:
-            subprocess.run([*ours, "jobs"], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([OURS, "jobs"], check=True, stdout=subprocess.DEVNULL)
 
         def fresh_line() -> float:
             laptop.end_lines()
@@ -80,9 +80,9 @@ def round_trips(laptop: Laptop, runtime: Runtime, milliseconds: int) -> Iterator
         ways: dict[str, Callable[[], object]] = {
             "`ssh colab true`, fresh": command(*ssh, "colab", "true"),
             "`ssh colab true`, ControlMaster": command(*shared, "colab", "true"),
-            "`colab-remote jobs`, warm": command(*ours, "jobs"),
-            "`colab-remote run -- true`, warm": command(*ours, "run", "--", "true"),
-            "`colab-remote status --json`, warm": command(*ours, "status", "--json"),
+            "`colab-remote jobs`, warm": command(OURS, "jobs"),
+            "`colab-remote run -- true`, warm": command(OURS, "run", "--", "true"),
+            "`colab-remote status --json`, warm": command(OURS, "status", "--json"),
         }
         fresh, master, jobs, run, status = medians(list(ways.values()), RUNS)
         first = statistics.median(fresh_line() for _ in range(RUNS))
@@ -163,7 +163,7 @@ def costs(laptop: Laptop) -> Iterator[Sequence[str]]:
         yield "memory, 10 stalled readers", _memory(line)
         for stream in stalled:
             stream.close()
-    time.sleep(1)
+    time.sleep(5)  # until all that was under way has been dropped
     used, before = sum(line.cpu_times()[:2]), _passed()
     time.sleep(IDLE)
     yield "CPU when idle", f"{(sum(line.cpu_times()[:2]) - used) / IDLE:.3%} of a core"
@@ -175,7 +175,7 @@ def silence(laptop: Laptop, runtime: Runtime) -> Iterator[Sequence[str]]:
     with BadNetwork(("127.0.0.1", runtime.port)) as network:
         know(laptop, runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/"))
         log = Path(laptop.home, ".local", "state", "colab-remote", "log", "colab")
-        command(sys.executable, "-m", "colab_remote", "jobs")()
+        command(OURS, "jobs")()
         for asked in (True, False):
             time.sleep(6)
             noted, began = log.read_text().count("contact was lost"), time.monotonic()
@@ -188,7 +188,7 @@ def silence(laptop: Laptop, runtime: Runtime) -> Iterator[Sequence[str]]:
             network.cut()
             network.thaw()
             yield f"silence, noticed {'by a command' if asked else 'when idle'}", f"after {late:.1f} s"
-            command(sys.executable, "-m", "colab_remote", "jobs")()
+            command(OURS, "jobs")()
 
 
 def _passed() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def _methods() -> dict[str, Method]:
 
     # What `launch` saw, also under a foreign sshd that sets nothing.
     os.environ.update(machine.recorded_environment("environment"))
+    gc.freeze()  # imports stay: they are not looked through for cycles, and a job's runner, a fork, shares them
     parts = (files, jobs, leftover, machine, outputs, setup, vault)
     return {name: method for part in parts for name, method in part.METHODS.items()}
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError
-from colab_remote.laptop.history import Job, all_known, job_of, remember
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.reach import reach
+
+if TYPE_CHECKING:
+    from colab_remote.laptop.history import Job
 
 _AT_ONCE = 8  # hosts asked at the same time
 
@@ -19,6 +22,8 @@ def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], lis
     A job that a host which answers has no record of is lost; one of a host that does not is of unknown state.
     """
     answers = _ask_all(hosts, timeout)
+    from colab_remote.laptop.history import all_known, remember
+
     heard = {job.id: job for jobs in answers.values() for job in jobs or ()}
     silent = [name for name, jobs in answers.items() if jobs is None]
     known = {
@@ -44,7 +49,10 @@ def _ask_all(hosts: Sequence[Host], timeout: float | None) -> dict[str, list[Job
 def _ask(host: Host, timeout: float | None) -> list[Job] | None:
     try:
         with reach(host, timeout) as reached:
-            facts = reached.open_agent().ask("job_list").result["jobs"]
+            asked = reached.open_agent().start("job_list")
+            from colab_remote.laptop.history import job_of  # while the answer is on its way
+
+            facts = asked.whole().result["jobs"]
     except ColabRemoteError:
         return None
     return [job for job in (job_of(each, host.name) for each in facts) if job]

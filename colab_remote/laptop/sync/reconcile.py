@@ -135,7 +135,8 @@ def _meetings(ways: Mapping[str, Way], way: Way, source: Tree, target: Tree) -> 
     files_coming = {path for path in coming if source[path].kind != "folder"}
     found = set()
     for paths, files in ((coming, files_staying), (staying, files_coming)):
-        found |= {met for path in paths for above in _above(path) if above in files for met in (path, above)}
+        if files:
+            found |= {met for path in paths for above in _above(path) if above in files for met in (path, above)}
     return found
 
 
