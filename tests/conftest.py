@@ -24,6 +24,12 @@ from sides import SMALL_DISK, Host, Laptop, Runtime, started_sshd
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run first what may take longest, as its mark says: as the last it would keep one core idle."""
+    marks = {item: item.get_closest_marker("timeout") for item in items}
+    items.sort(key=lambda item: -mark.args[0] if (mark := marks[item]) else 0)
+
+
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """This worker's runtime. Shared: use names of your own in `workdir`."""
