@@ -199,13 +199,8 @@ def _passed() -> int:
 
 def _cpu(process: psutil.Process) -> float:
     """Seconds on a core so far, which the scheduler counts; the times that psutil knows are samples, of 10 ms each."""
-    return (
-        sum(
-            int(Path(f"/proc/{process.pid}/task/{task.id}/schedstat").read_text().split()[0])
-            for task in process.threads()
-        )
-        / 1e9
-    )
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _memory(process: psutil.Process) -> str:

@@ -26,8 +26,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run first what may take longest, as its mark says: as the last it would keep one core idle."""
-    marks = {item: item.get_closest_marker("timeout") for item in items}
-    items.sort(key=lambda item: -mark.args[0] if (mark := marks[item]) else 0)
+
+    def allowed(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return float(mark.args[0]) if mark else 0.0
+
+    items.sort(key=allowed, reverse=True)
 
 
 @pytest.fixture(scope="session")

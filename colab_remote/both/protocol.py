@@ -110,19 +110,14 @@ class _Speed:
     """Bytes a second, the latest counting most."""
 
     def __init__(self) -> None:
-        self._bytes = self._waited = self._passed = 0.0
+        self._bytes = self._seconds = 0.0
 
-    def add(self, count: int, waited: float, passed: float) -> None:
-        """Take in that `count` bytes kept us waiting for so many seconds of those that have passed."""
-        self._bytes = self._bytes * _MEMORY + count
-        self._waited = self._waited * _MEMORY + waited
-        self._passed = self._passed * _MEMORY + passed
+    def add(self, count: int, seconds: float) -> None:
+        self._bytes, self._seconds = self._bytes * _MEMORY + count, self._seconds * _MEMORY + seconds
 
     def seconds(self, count: float) -> float:
         """How long that many bytes take; none before anything was learned."""
-        # What keeps us waiting again and again is busy all the time, buffers or not; else it is faster than we are.
-        busy = self._passed if self._waited * _OFTEN > self._passed else self._waited
-        return count * busy / self._bytes if self._bytes else 0.0
+        return count * self._seconds / self._bytes if self._bytes else 0.0
 
 
 class Sender:
@@ -132,7 +127,7 @@ class Sender:
         self._write = write
         self._sent = 0
         self._ended = time.perf_counter()
-        self._line, self._deflating = _Speed(), _Speed()
+        self._waited, self._passed, self._deflating = _Speed(), _Speed(), _Speed()
         self._shrinks = 0.5
 
     def data(self, request: int, data: bytes) -> None:
@@ -143,18 +138,21 @@ class Sender:
         self._write(frame)
         before, self._ended = self._ended, time.perf_counter()
         self._sent += len(frame)
-        self._line.add(len(frame), self._ended - started, self._ended - before)
+        self._waited.add(len(frame), self._ended - started)
+        self._passed.add(len(frame), self._ended - before)
 
     def _pays(self, count: int) -> bool:
         """Whether the line needs longer for what deflating saves than that takes."""
-        saved = self._line.seconds(count * (1 - self._shrinks))
+        less = count * (1 - self._shrinks)
+        waited, passed = self._waited.seconds(less), self._passed.seconds(less)
+        # What keeps us waiting again and again is busy all the time, buffers or not; else it is faster than we are.
+        saved = passed if waited * _OFTEN > passed else waited
         return self._sent <= _BUFFERED or saved > self._deflating.seconds(count)
 
     def _deflated(self, request: int, data: bytes) -> bytes | None:
         started = time.perf_counter()
         squeezed = zlib.compress(data, _LEVEL)
-        took = time.perf_counter() - started
-        self._deflating.add(len(data), took, took)
+        self._deflating.add(len(data), time.perf_counter() - started)
         self._shrinks = len(squeezed) / len(data)
         if len(squeezed) >= len(data):
             return None

@@ -20,12 +20,10 @@ from colab_remote.both.protocol import (
 )
 from colab_remote.errors import ColabRemoteError, Conflicts, NotStarted, Refused, Unreachable
 
+LARGE = 1 << 20  # bytes that are taken from a stream at once
 _ERRORS: dict[str, type[ColabRemoteError]] = {
     kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
 }
-
-
-_LARGE = 1 << 20  # bytes that are taken at once
 
 
 class Stream(Protocol):
@@ -100,7 +98,7 @@ class Conversation:
         self._stream, self.host = stream, host
         self._requests = 0
         self._sender = Sender(self.send)
-        self._taken = Taken(lambda missing: stream.recv(_LARGE))
+        self._taken = Taken(lambda missing: stream.recv(LARGE))
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
         """Call, and wait for the whole answer."""

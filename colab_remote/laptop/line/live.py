@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.connection import Connection, close_channel, widen
+from colab_remote.laptop.conversation import LARGE
 from colab_remote.laptop.line.door import Local, send_line
 from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, window
 from colab_remote.laptop.line.way import wait_for_hangup
@@ -28,7 +29,6 @@ _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a s
 _PACE = 0.01  # seconds between two probes beside one, at least
 _QUIET = 0.5  # seconds without bulk after which a transfer is over
 _PIECE = 64 << 10  # bytes that go up at once
-_LARGE = 1 << 20  # bytes that come down at once
 _KEYSTROKES = 4 << 10  # bytes that never wait for credit
 
 
@@ -200,7 +200,7 @@ class Live:
 
     def _down(self, lent: Lent) -> None:
         with suppress(OSError):
-            while data := lent.channel.recv(_LARGE):
+            while data := lent.channel.recv(LARGE):
                 lent.client.sendall(data)
                 self._delivered(lent, len(data))
             lent.client.shutdown(socket.SHUT_WR)

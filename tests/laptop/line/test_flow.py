@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from colab_remote.laptop.line.flow import CAP, FLOOR, HELD, START, Flow, window
+from colab_remote.laptop.line.flow import CAP, DOWN, FLOOR, HELD, START, UP, Flow, window
 
 
 def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> list[float]:
@@ -116,3 +116,4 @@ def test_readers_share_and_those_who_do_not_read_take_no_more_than_there_is() ->
         held += window(CAP, 1, held)
     assert held <= HELD + 10 * FLOOR
     assert window(CAP, 1, HELD) == FLOOR
+    assert max(UP, DOWN) < 0.05
