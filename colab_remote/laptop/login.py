@@ -132,8 +132,10 @@ def _check_key(offered: str, host: Host) -> None:
 def _log_in(transport: paramiko.Transport, host: Host, key: paramiko.PKey) -> None:
     import paramiko
 
+    from colab_remote.laptop.eager import authenticate
+
     try:
-        transport.auth_publickey(host.ticket.user, key)
+        authenticate(transport, host.ticket.user, key)
     except paramiko.AuthenticationException:
         raise Unreachable(
             f"`{host.name}` is there, but does not let this laptop's key in as `{host.ticket.user}`",

@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import paramiko
 import psutil
 import pytest
+from paramiko.auth_handler import AuthHandler
 from sides import Host as Sides
 from sides import Laptop, Runtime, free_port, started_sshd
 
 from colab_remote.errors import Unreachable, WrongRuntime
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.login import open_connection
-from colab_remote.ticket import parse_ticket
+from colab_remote.ticket import fingerprint, parse_ticket
 
 
 def known(host: Sides) -> Host:
@@ -124,6 +126,41 @@ def test_a_key_that_is_not_let_in(laptop: Laptop, runtime: Runtime) -> None:
     assert "does not let this laptop's key in" in done.stderr
     assert "hint: run the cell that `colab-remote cell` prints" in done.stderr
     assert not (laptop.home / ".ssh" / "config").exists()
+
+
+class Withholding(AuthHandler):
+    """An sshd's half of a login that answers nothing before it has seen the key."""
+
+    def _parse_service_request(self, message: paramiko.Message) -> None:
+        self.asked = message
+
+    def _parse_userauth_request(self, message: paramiko.Message) -> None:
+        super()._parse_service_request(self.asked)  # type: ignore[misc]
+        super()._parse_userauth_request(message)  # type: ignore[misc]
+
+
+class Admitting(paramiko.ServerInterface):
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL
+
+
+def test_the_key_is_shown_without_a_round_trip_to_ask_for_that(laptop: Laptop, tmp_path: Path) -> None:
+    laptop.public_line()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    host_key = paramiko.Ed25519Key(filename=str(tmp_path / "key"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            transport = paramiko.Transport(server.accept()[0])
+            transport.add_server_key(host_key)
+            transport.auth_handler = Withholding(transport)
+            transport.start_server(server=Admitting())
+            transport.join()
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"ssh://somebody@127.0.0.1:{server.getsockname()[1]}/#{fingerprint(host_key.asbytes())}"
+        with closing(open_connection(Host("colab", parse_ticket(address), laptop.ours / "id_ed25519"), 10)) as there:
+            assert there.alive
 
 
 @pytest.mark.parametrize(
