@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sides import dialled
+
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.project import load_project
 from colab_remote.laptop.sync import Report, synchronize
@@ -51,7 +53,7 @@ def talking(through: Callable[[Stream], Stream] = lambda stream: stream) -> Iter
     try:
         while ours.recv(1) != b"\n":
             pass
-        yield Conversation(through(ours), "colab")
+        yield Conversation(through(ours), "colab", dialled)
     finally:
         ours.close()
         agent.wait(20)

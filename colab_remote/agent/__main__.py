@@ -20,12 +20,12 @@ def main() -> None:
 
 
 def _methods() -> dict[str, Method]:
-    from colab_remote.agent import files, jobs, leftover, machine, outputs, setup, vault
+    from colab_remote.agent import files, jobs, lanes, leftover, machine, outputs, setup, vault
 
     # What `launch` saw, also under a foreign sshd that sets nothing.
     os.environ.update(machine.recorded_environment("environment"))
     gc.freeze()  # imports stay: they are not looked through for cycles, and a job's runner, a fork, shares them
-    parts = (files, jobs, leftover, machine, outputs, setup, vault)
+    parts = (files, jobs, lanes, leftover, machine, outputs, setup, vault)
     return {name: method for part in parts for name, method in part.METHODS.items()}
 
 

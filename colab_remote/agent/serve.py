@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import select
+import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 from colab_remote.both.protocol import (
@@ -36,12 +38,21 @@ class Wire:
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
         self.data = Sender(self.write).data
-        self._taken = Taken(self._more)
+        self._taken = self._read_by(lambda count: os.read(source, count))
+        self._bodies = cycle((self._taken,))
         self._waiting = bytearray()
 
     def frame(self) -> Frame | None:
         """The next frame, None when the laptop has closed its side."""
         return read_frame(self._taken)
+
+    def body_frame(self) -> Frame | None:
+        """The next frame of a body."""
+        return read_frame(next(self._bodies))
+
+    def take_bodies_from(self, lanes: Sequence[socket.socket]) -> None:
+        """From now on bodies come on these streams, each frame on the next one in turn."""
+        self._bodies = cycle([self._read_by(lane.recv) for lane in lanes])
 
     def ready(self, seconds: float) -> bool:
         """Whether bytes (or the end of file) are there within `seconds`."""
@@ -55,9 +66,12 @@ class Wire:
         if len(self._waiting) >= _FULL_PACKET:
             self.flush()
 
-    def _more(self, missing: int) -> bytes:
-        self.flush()
-        return os.read(self._source, max(missing, 1 << 16))
+    def _read_by(self, read: Callable[[int], bytes]) -> Taken:
+        def more(missing: int) -> bytes:
+            self.flush()
+            return read(max(missing, 1 << 16))
+
+        return Taken(more)
 
     def flush(self) -> None:
         """Send what waits. Raises Hangup."""
@@ -80,7 +94,7 @@ class Call:
     def body(self) -> Iterator[bytes]:
         """The DATA that follows the call, checked against its END. Raises Hangup where it is cut off."""
         tally = Tally()
-        for frame in self.frames():
+        for frame in self._following(self._wire.body_frame):
             if frame.kind is Kind.END:
                 tally.check(frame.json())
                 return
@@ -89,11 +103,18 @@ class Call:
 
     def frames(self) -> Iterator[Frame]:
         """All that follows the call. Raises Hangup where the laptop cancels it or is gone."""
+        return self._following(self._wire.frame)
+
+    def _following(self, next_frame: Callable[[], Frame | None]) -> Iterator[Frame]:
         while True:
-            frame = self._wire.frame()
+            frame = next_frame()
             if frame is None or frame.kind is Kind.CANCEL:
                 raise Hangup
             yield frame
+
+    def take_bodies_from(self, lanes: Sequence[socket.socket]) -> None:
+        """Have the bodies of the calls after this one come on these streams."""
+        self._wire.take_bodies_from(lanes)
 
     def send(self, pieces: Iterable[bytes]) -> None:
         """Answer with DATA."""

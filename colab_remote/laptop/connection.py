@@ -35,7 +35,7 @@ class Connection:
 
     def open_agent(self) -> Conversation:
         """A conversation with a new agent, sent there first where this version is not there yet."""
-        return Conversation(self.open_session(), self.host.name)
+        return Conversation(self.open_session(), self.host.name, self.open_port)
 
     def open_session(self) -> paramiko.Channel:
         """The channel of a new agent that has greeted."""

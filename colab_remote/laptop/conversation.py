@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Protocol
 
 from colab_remote.both.protocol import (
@@ -21,6 +22,7 @@ from colab_remote.both.protocol import (
 from colab_remote.errors import ColabRemoteError, Conflicts, NotStarted, Refused, Unreachable
 
 LARGE = 1 << 20  # bytes that are taken from a stream at once
+_MANY = 16 << 20  # bytes going up from which on several streams are worth the three round trips that they cost
 _ERRORS: dict[str, type[ColabRemoteError]] = {
     kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
 }
@@ -92,12 +94,17 @@ class Exchange:
 
 
 class Conversation:
-    """Calls to one agent, answered in the order they were made. Raises Unreachable when contact is lost."""
+    """Calls to one agent, answered in the order they were made. Raises Unreachable when contact is lost.
 
-    def __init__(self, stream: Stream, host: str) -> None:
-        self._stream, self.host = stream, host
+    `open_port` makes streams to ports of the agent's loopback.
+    """
+
+    def __init__(self, stream: Stream, host: str, open_port: Callable[[int], Stream]) -> None:
+        self._stream, self.host, self.open_port = stream, host, open_port
+        self._lanes: Sequence[Stream] = ()
+        self._bodies = cycle((stream,))  # what sends the next frame of a body
         self._requests = 0
-        self._sender = Sender(self.send)
+        self._sender = Sender(self._send_body)
         self._taken = Taken(lambda missing: stream.recv(LARGE))
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
@@ -114,13 +121,28 @@ class Conversation:
             for chunk in chunked(body):
                 tally.add(chunk)
                 self._sender.data(request, chunk)
-            self.send(pack_json(Kind.END, request, tally.facts()))
+            self._send_body(pack_json(Kind.END, request, tally.facts()))
         return Exchange(self, request)
 
     def send(self, data: bytes) -> None:
         """Send a frame's bytes."""
+        self._send(self._stream, data)
+
+    def prepare_for(self, count: int) -> None:
+        """Have `count` bytes go up quickly: where they are many, bodies go over several streams from now on."""
+        if count < _MANY or self._lanes:
+            return
+        from colab_remote.laptop.lanes import open_lanes  # most conversations bring little
+
+        self._lanes = open_lanes(self)
+        self._bodies = cycle(self._lanes or (self._stream,))
+
+    def _send_body(self, data: bytes) -> None:
+        self._send(next(self._bodies), data)
+
+    def _send(self, stream: Stream, data: bytes) -> None:
         try:
-            self._stream.sendall(data)
+            stream.sendall(data)
         except OSError as error:
             raise self._lost() from error
 
@@ -138,7 +160,8 @@ class Conversation:
 
     def close(self) -> None:
         """Hang up; the agent ends."""
-        self._stream.close()
+        for stream in (self._stream, *self._lanes):
+            stream.close()
 
     def _lost(self) -> Unreachable:
         return Unreachable(

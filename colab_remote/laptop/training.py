@@ -73,8 +73,10 @@ def send_checkpoint(conversation: Conversation, project: Project, host: Host) ->
         place = project.root / path
         if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place):
             with place.open("rb") as file:
+                facts = place.stat()
+                conversation.prepare_for(facts.st_size)
                 pieces = iter(lambda: file.read(1 << 18), b"")
-                asked = {"folder": folder, "path": path, "mtime_ns": place.stat().st_mtime_ns}
+                asked = {"folder": folder, "path": path, "mtime_ns": facts.st_mtime_ns}
                 home.sent(path, int(conversation.ask("output_put", pieces, **asked).result["inode"]))
     return found
 

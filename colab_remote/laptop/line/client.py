@@ -34,7 +34,7 @@ class Line:
 
     def open_agent(self) -> Conversation:
         """A conversation with an agent of its own. Raises what making a connection raises."""
-        return Conversation(self._borrowed("agent"), self._host.name)
+        return Conversation(self._borrowed("agent"), self._host.name, self.open_port)
 
     def open_port(self, port: int) -> Stream:
         """A stream to `port` on the runtime's own loopback. Raises Unreachable where nobody listens."""

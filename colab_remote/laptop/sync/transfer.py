@@ -91,6 +91,7 @@ def transfer(
     root = os.fspath(project.root)
     push = pull = None
     if up or mark != far.mark:
+        conversation.prepare_for(sum(step.length for step in up))
         body = _told(pack_steps(root, in_order(up), _digests_there(conversation, far.folder, up)), tell)
         push = conversation.start("files_take", body, folder=far.folder, mark=mark)
     if down:
