@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from io import FileIO
+from typing import Any, NamedTuple
 
 from colab_remote.both.blocks import SMALLEST, block_digests, digests_length, fresh_parts, pack_patch, patch_length
 from colab_remote.both.pieces import Pieces
@@ -20,7 +21,8 @@ from colab_remote.both.place import Unfit, place_of
 from colab_remote.both.protocol import CHUNK
 from colab_remote.both.scan import Entry, entry_of
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps makes one for every line
+# What json.dumps and json.loads do besides is felt with many files.
+_encode, _decode = json.JSONEncoder(separators=(",", ":")).encode, json.JSONDecoder().decode
 CHANGED = "changed meanwhile; the next sync settles it"
 
 
@@ -90,7 +92,7 @@ def unpack_requests(chunks: Iterable[bytes]) -> Iterator[tuple[Step, bytes]]:
 def unpack(line: bytes) -> tuple[str, Any]:
     """`("no", (path, reason))`, or `("set", (step, length))` and the same with "patch". Raises ValueError."""
     try:
-        word, path, *rest = json.loads(line)
+        word, path, *rest = _decode(line.decode("ascii"))
         if word == "no":
             return word, (str(path), str(rest[0]))
         before, after, length = rest
@@ -101,10 +103,10 @@ def unpack(line: bytes) -> tuple[str, Any]:
         raise ValueError("no record") from None
 
 
-def open_plain(place: str) -> BinaryIO:
+def open_plain(place: str) -> FileIO:
     """The file at `place`; a link put there since the scan is not followed, nor a FIFO waited for. Raises OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return open(os.open(place, flags), "rb")
+    return open(os.open(place, flags), "rb", buffering=0)
 
 
 def _digests(root: str, step: Step) -> bytes:
