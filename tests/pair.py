@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sides import dialled
+from sides import Loopback
 
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.project import load_project
@@ -53,7 +53,7 @@ def talking(through: Callable[[Stream], Stream] = lambda stream: stream) -> Iter
     try:
         while ours.recv(1) != b"\n":
             pass
-        yield Conversation(through(ours), "colab", dialled)
+        yield Conversation(through(ours), Loopback("colab"))
     finally:
         ours.close()
         agent.wait(20)

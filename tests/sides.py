@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from colab_remote.both.processes import started
+from colab_remote.laptop.hosts import Host as KnownHost
+from colab_remote.ticket import parse_ticket
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 SMALL_DISK = 1 << 20  # bytes of the `small_disk` that a test may have
@@ -214,9 +216,18 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.02)
 
 
-def dialled(port: int) -> socket.socket:
-    """A stream to a port of this machine, where laptop and runtime are one."""
-    return socket.create_connection(("127.0.0.1", port), PATIENCE)
+class Loopback:
+    """The way from a laptop to a runtime where both are this machine, taken for a far one."""
+
+    quickest = 0.1
+
+    def __init__(self, name: str) -> None:
+        ticket = parse_ticket(f"ssh://nobody@127.0.0.1:9/content#SHA256:{'A' * 43}")
+        self.host = KnownHost(name, ticket, Path("/nonexistent"))
+
+    def open_port(self, port: int) -> socket.socket:
+        """A stream to a port."""
+        return socket.create_connection(("127.0.0.1", port), PATIENCE)
 
 
 def until(true: Callable[[], T], what: str = "it does not come to pass") -> T:

@@ -37,7 +37,7 @@ class Wire:
 
     def __init__(self, source: int, sink: int) -> None:
         self._source, self._sink = source, sink
-        self.data = Sender(self.write).data
+        self.sender = Sender(self.write)
         self._taken = self._read_by(lambda count: os.read(source, count))
         self._bodies = cycle((self._taken,))
         self._waiting = bytearray()
@@ -120,7 +120,7 @@ class Call:
         """Answer with DATA."""
         for chunk in chunked(pieces):
             self._sent.add(chunk)
-            self._wire.data(self._request, chunk)
+            self._wire.sender.data(self._request, chunk)
 
     def event(self, value: dict[str, Any]) -> None:
         """Tell the laptop something before the answer ends, together with the DATA that follows."""
@@ -171,6 +171,7 @@ def serve(wire: Wire, greeting: str, load: Callable[[], dict[str, Method]]) -> N
 
 def _answer(wire: Wire, frame: Frame, methods: dict[str, Method]) -> None:
     asked = frame.json()
+    wire.sender.near = asked.get("near", False)
     call = Call(wire, frame.request, asked["method"], asked["arguments"])
     try:
         call.end(methods[call.method](call))

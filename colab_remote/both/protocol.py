@@ -24,6 +24,7 @@ _SAMPLE = 4096
 _LEVEL = 4  # of 1 to 9: an eighth smaller than with 1, in half as much time again; more takes twice the time for little
 _MEMORY = 0.99  # of what was measured, at each frame: long, as those that a buffer takes seem to take no time
 _OFTEN = 8  # one part in so many of the time
+_DOUBT = 4  # a near line keeps us waiting so many times longer than deflating takes, or else the other end does so
 _BUFFERED = 8 << 20  # twice the bytes that buffers on the way take at once: the line's own speed has shown by then
 
 
@@ -121,10 +122,13 @@ class _Speed:
 
 
 class Sender:
-    """Sends DATA frames through `write`, deflated where they arrive sooner for it."""
+    """Sends DATA frames through `write`, deflated where they arrive sooner for it.
+
+    Where the other end is `near` the line is taken for a fast one until the contrary is clear, else for a slow one.
+    """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
-        self._write = write
+        self._write, self.near = write, False
         self._sent = 0
         self._ended = time.perf_counter()
         self._waited, self._passed, self._deflating = _Speed(), _Speed(), _Speed()
@@ -147,6 +151,8 @@ class Sender:
         waited, passed = self._waited.seconds(less), self._passed.seconds(less)
         # What keeps us waiting again and again is busy all the time, buffers or not; else it is faster than we are.
         saved = passed if waited * _OFTEN > passed else waited
+        if self.near:
+            return saved > _DOUBT * self._deflating.seconds(count)
         return self._sent <= _BUFFERED or saved > self._deflating.seconds(count)
 
     def _deflated(self, request: int, data: bytes) -> bytes | None:

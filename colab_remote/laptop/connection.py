@@ -31,11 +31,11 @@ class Connection:
         self._transport, self._stream, self._timeout = transport, stream, timeout
         self._arrivals: dict[int, Callable[[paramiko.Channel], None]] = {}
         self._asking = threading.Lock()
-        self.quickest = 0.0  # seconds of the quickest round trip that opened a channel, 0 before the first
+        self.quickest = 0.0  # seconds of the quickest round trip on a channel, 0 before the first
 
     def open_agent(self) -> Conversation:
         """A conversation with a new agent, sent there first where this version is not there yet."""
-        return Conversation(self.open_session(), self.host.name, self.open_port)
+        return Conversation(self.open_session(), self)
 
     def open_session(self) -> paramiko.Channel:
         """The channel of a new agent that has greeted."""
@@ -44,7 +44,9 @@ class Connection:
         channel = self._channel("session", None, f"`{self.host.name}`")
         channel.settimeout(self._timeout)
         try:
+            started = time.monotonic()
             channel.exec_command(bundle().command())
+            self._took(time.monotonic() - started)
             _greeted(channel, bundle(), self.host.name)
         except TimeoutError:
             raise Unreachable(f"`{self.host.name}` let us in, but its agent did not start in time", GONE) from None
@@ -149,12 +151,15 @@ class Connection:
         started = time.monotonic()
         try:
             channel = self._transport.open_channel(kind, target, ("127.0.0.1", 0), timeout=self._timeout)
-            self.quickest = min(self.quickest or math.inf, time.monotonic() - started)
+            self._took(time.monotonic() - started)
             return channel
         except paramiko.ChannelException as error:
             raise Unreachable(f"{what} refused to be opened: {error.text}") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _lost(self.host, error) from None
+
+    def _took(self, seconds: float) -> None:
+        self.quickest = min(self.quickest or math.inf, seconds)
 
 
 class Counted:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from colab_remote.both.protocol import (
     Frame,
@@ -21,7 +21,11 @@ from colab_remote.both.protocol import (
 )
 from colab_remote.errors import ColabRemoteError, Conflicts, NotStarted, Refused, Unreachable
 
+if TYPE_CHECKING:
+    from colab_remote.laptop.hosts import Host
+
 LARGE = 1 << 20  # bytes that are taken from a stream at once
+_NEAR = 0.005  # seconds of a round trip: this machine or one of its own network
 _MANY = 16 << 20  # bytes going up from which on several streams are worth the three round trips that they cost
 _ERRORS: dict[str, type[ColabRemoteError]] = {
     kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
@@ -42,6 +46,16 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """End it."""
+
+
+class Way(Protocol):
+    """What a conversation needs to know of the connection that it goes over."""
+
+    host: Host
+    quickest: float  # seconds of the quickest round trip so far, 0 before the first
+
+    def open_port(self, port: int) -> Stream:
+        """A stream to a port of the agent's loopback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +108,15 @@ class Exchange:
 
 
 class Conversation:
-    """Calls to one agent, answered in the order they were made. Raises Unreachable when contact is lost.
+    """Calls to one agent, answered in the order they were made. Raises Unreachable when contact is lost."""
 
-    `open_port` makes streams to ports of the agent's loopback.
-    """
-
-    def __init__(self, stream: Stream, host: str, open_port: Callable[[int], Stream]) -> None:
-        self._stream, self.host, self.open_port = stream, host, open_port
+    def __init__(self, stream: Stream, way: Way) -> None:
+        self._stream, self.host, self.open_port = stream, way.host.name, way.open_port
         self._lanes: Sequence[Stream] = ()
         self._bodies = cycle((stream,))  # what sends the next frame of a body
         self._requests = 0
         self._sender = Sender(self._send_body)
+        self._sender.near = 0 < way.quickest < _NEAR
         self._taken = Taken(lambda missing: stream.recv(LARGE))
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:
@@ -115,7 +127,8 @@ class Conversation:
         """Call, with `body` as the DATA after it where the method takes one; several may be under way."""
         self._requests += 1
         request = self._requests
-        self.send(pack_json(Kind.CALL, request, {"method": method, "arguments": arguments}))
+        called = {"method": method, "arguments": arguments, "near": self._sender.near}
+        self.send(pack_json(Kind.CALL, request, called))
         if body is not None:
             tally = Tally()
             for chunk in chunked(body):
@@ -143,7 +156,7 @@ class Conversation:
     def _send(self, stream: Stream, data: bytes) -> None:
         try:
             stream.sendall(data)
-        except OSError as error:
+        except (OSError, EOFError) as error:  # the latter from paramiko, when the connection has just broken
             raise self._lost() from error
 
     def next_frame(self, request: int) -> Frame:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sides import SMALL_DISK, dialled, until
+from sides import SMALL_DISK, Loopback, until
 
 from colab_remote.both.jobrecord import make_id
 from colab_remote.both.whole import read_json
@@ -44,7 +44,7 @@ class Machine:
         while ours.recv(1) != b"\n":
             pass
         self.streams.append(ours)
-        return Conversation(ours, "test", dialled)
+        return Conversation(ours, Loopback("test"))
 
     def start(self, agent: Conversation, command: str, **more: Any) -> dict[str, Any]:
         """Start a job with the defaults that a test does not care about."""

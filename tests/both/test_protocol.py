@@ -78,6 +78,23 @@ def test_deflating_stops_where_the_line_is_faster_than_it(seconds: float, deflat
     assert all(frames(frame) == [Frame(Kind.DATA, 1, data)] for frame in wire)
 
 
+@pytest.mark.parametrize(("seconds", "deflates"), [(0, False), (0.2, True)])
+def test_near_it_deflates_only_on_a_line_that_is_clearly_slow(seconds: float, deflates: bool) -> None:
+    data = bytes(random.Random(1).choices(b"abcdefghijklmnop", k=CHUNK))
+    wire: list[bytes] = []
+
+    def write(frame: bytes) -> None:
+        wire.append(frame)
+        time.sleep(seconds)
+
+    sender = Sender(write)
+    sender.near = True
+    for _ in range(10):
+        sender.data(1, data)
+    assert len(wire[0]) > CHUNK
+    assert (len(wire[-1]) < 0.7 * CHUNK) == deflates
+
+
 @given(JSON)
 def test_an_object_is_read_as_it_was_packed(value: dict[str, object]) -> None:
     (frame,) = frames(pack_json(Kind.CALL, 3, value))

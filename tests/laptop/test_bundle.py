@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sides import dialled
+from sides import Loopback
 
 from colab_remote.laptop.bundle import MARK, bundle
 from colab_remote.laptop.conversation import Conversation
@@ -74,7 +74,7 @@ def send_and_greet(stream: socket.socket) -> None:
 def test_it_runs_on_every_python_from_3_9_on(tmp_path: Path, version: str) -> None:
     with started(tmp_path / "state", find_python(version)) as stream:
         send_and_greet(stream)
-        said = Conversation(stream, "here", dialled).ask("machine", workdir=str(tmp_path)).result
+        said = Conversation(stream, Loopback("here")).ask("machine", workdir=str(tmp_path)).result
         assert said["python"].startswith(f"{version}.")
 
 
@@ -82,7 +82,7 @@ def test_it_is_sent_once(tmp_path: Path) -> None:
     for start in (send_and_greet, lambda stream: line(stream) == bundle().greeting or pytest.fail("sent again")):
         with started(tmp_path / "state") as stream:
             start(stream)
-            Conversation(stream, "here", dialled).ask("ping")
+            Conversation(stream, Loopback("here")).ask("ping")
     assert [path.name for path in (tmp_path / "state" / "agent").iterdir()] == [bundle().hash]
 
 
@@ -94,7 +94,7 @@ def test_two_at_once_do_not_spoil_each_other(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         for stream in (one, other):
-            Conversation(stream, "here", dialled).ask("ping")
+            Conversation(stream, Loopback("here")).ask("ping")
     assert [path.name for path in (tmp_path / "state" / "agent").iterdir()] == [bundle().hash]
 
 
@@ -112,7 +112,7 @@ def test_modules_in_the_home_folder_shadow_nothing(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
     with started(tmp_path / "state") as stream:
         send_and_greet(stream)
-        Conversation(stream, "here", dialled).ask("ping")
+        Conversation(stream, Loopback("here")).ask("ping")
 
 
 def test_a_python_too_old_says_its_version(tmp_path: Path) -> None:

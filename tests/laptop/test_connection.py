@@ -15,9 +15,10 @@ from pathlib import Path
 import paramiko
 import psutil
 import pytest
+from bad_network import BadNetwork
 from paramiko.auth_handler import AuthHandler
 from sides import Host as Sides
-from sides import Laptop, Runtime, free_port, started_sshd
+from sides import Laptop, Runtime, free_port, started_sshd, until
 
 from colab_remote.errors import Unreachable, WrongRuntime
 from colab_remote.laptop.hosts import Host
@@ -63,6 +64,21 @@ def test_several_agents_share_a_connection(host: Sides) -> None:
         agents = [connection.open_agent() for _ in range(3)]
         for agent in agents:
             agent.ask("ping")
+
+
+@pytest.mark.parametrize(("delay", "deflated"), [(0.0, False), (0.03, True)])
+def test_what_a_near_agent_says_is_not_deflated(host: Sides, tmp_path: Path, delay: float, deflated: bool) -> None:
+    (tmp_path / "text").write_bytes(b"much of the same " * 20_000)
+    asked = {"path": "text", "offset": 0, "size": 300_000, "digest": ""}
+    with BadNetwork(("127.0.0.1", host.runtime.port), delay=delay) as network:
+        ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
+        with closing(open_connection(Host("colab", parse_ticket(ticket), known(host).key))) as connection:
+            if not deflated:  # on a busy machine a round trip may take long
+                until(lambda: connection.open_agent().close() or connection.quickest < 0.005)
+            agent = connection.open_agent()
+            before = network.passed
+            assert len(agent.ask("output_send", folder=str(tmp_path), **asked).data) == 300_000
+            assert (network.passed - before < 200_000) == deflated
 
 
 def test_the_cipher_is_aes_gcm(host: Sides) -> None:

@@ -15,6 +15,7 @@ from sides import Host as Sides
 from sides import Laptop, started_sshd
 
 from colab_remote.errors import Unreachable
+from colab_remote.laptop.connection import Connection
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.login import open_connection
@@ -50,20 +51,28 @@ def put(conversation: Conversation, folder: Path, data: bytes) -> None:
     conversation.ask("output_put", pieces, folder=str(folder), path="checkpoint", mtime_ns=10**18)
 
 
+class Counting:
+    """A connection's way, on which `opened` streams to ports are counted, after `before` each."""
+
+    def __init__(self, connection: Connection, before: Callable[[int], object]) -> None:
+        self.host, self.quickest = connection.host, connection.quickest
+        self._connection, self._before = connection, before
+        self.opened: list[Counted] = []
+
+    def open_port(self, port: int) -> Stream:
+        self._before(port)
+        self.opened.append(Counted(self._connection.open_port(port)))
+        return self.opened[-1]
+
+
 @contextmanager
 def talking(
     host: Host, before: Callable[[int], object] = lambda port: None
 ) -> Iterator[tuple[Conversation, list[Counted]]]:
     """A conversation over a connection of its own, and the streams to ports that it opens, after `before` each."""
-    lanes: list[Counted] = []
     with closing(open_connection(host)) as connection:
-
-        def opened(port: int) -> Stream:
-            before(port)
-            lanes.append(Counted(connection.open_port(port)))
-            return lanes[-1]
-
-        yield Conversation(connection.open_session(), "colab", opened), lanes
+        way = Counting(connection, before)
+        yield Conversation(connection.open_session(), way), way.opened
 
 
 def of(host: Sides, port: int | None = None) -> Host:

@@ -29,12 +29,13 @@ class Line:
     """The line of a host: the same interface as a connection's, see `reach`."""
 
     def __init__(self, host: Host, timeout: float | None, say: Callable[[str], None]) -> None:
-        self._host, self._patience, self._say = host, timeout or PATIENCE, say
+        self.host, self._patience, self._say = host, timeout or PATIENCE, say
+        self.quickest = 0.0  # seconds of a round trip, as the line knows it
         self._streams: list[Local] = []
 
     def open_agent(self) -> Conversation:
         """A conversation with an agent of its own. Raises what making a connection raises."""
-        return Conversation(self._borrowed("agent"), self._host.name, self.open_port)
+        return Conversation(self._borrowed("agent"), self)
 
     def open_port(self, port: int) -> Stream:
         """A stream to `port` on the runtime's own loopback. Raises Unreachable where nobody listens."""
@@ -52,9 +53,9 @@ class Line:
             stream.close()
 
     def _borrowed(self, what: str, **more: Any) -> Local:
-        found = door(self._host.name)
+        found = door(self.host.name)
         deadline = time.monotonic() + self._patience
-        asked = {"v": FORMAT, "app": installed(), "open": what, "ticket": str(self._host.ticket), "pid": os.getpid()}
+        asked = {"v": FORMAT, "app": installed(), "open": what, "ticket": str(self.host.ticket), "pid": os.getpid()}
         while True:
             stream = connect(found) or self._started(found)
             try:
@@ -64,21 +65,21 @@ class Line:
                 stream.close()
                 if time.monotonic() > deadline:
                     raise Unreachable(
-                        f"the line to `{self._host.name}` ends again and again", f"its log is `{found.log}`"
+                        f"the line to `{self.host.name}` ends again and again", f"its log is `{found.log}`"
                     ) from None
                 time.sleep(_PAUSE)  # a process that was killed takes a moment to be gone
                 continue
             except BaseException:
                 stream.close()
                 raise
-            mark_contact(self._host.name)
+            mark_contact(self.host.name)
             self._streams.append(stream)
             return stream
 
     def _started(self, found: Door) -> Local:
         from colab_remote.laptop.line.start import start_line
 
-        return start_line(self._host, found)
+        return start_line(self.host, found)
 
     def _admitted(self, stream: Local, deadline: float) -> None:
         """Wait until the line has lent what was asked for. Raises its error; Gone where it ended."""
@@ -89,11 +90,12 @@ class Line:
                 said = read_line(stream)
             except (TimeoutError, ValueError):
                 raise Unreachable(
-                    f"the line to `{self._host.name}` does not answer",
+                    f"the line to `{self.host.name}` does not answer",
                     "`colab-remote disconnect` ends it, COLAB_REMOTE_LINE=0 does without",
                 ) from None
             if said.get("ok"):
                 stream.settimeout(None)
+                self.quickest = float(said.get("quickest", 0))
                 return
             if said.get("error") == "replaced":
                 raise Gone

@@ -156,7 +156,7 @@ class Line:
         agent = asked["open"] == "agent"
         channel = live.agent(deadline, tell) if agent else live.connection.open_port_channel(int(asked["port"]))
         with suppress(OSError):  # a client that is gone by now ends the stream as any other end does
-            send_line(client, {"ok": True})
+            send_line(client, {"ok": True, "quickest": live.connection.quickest})
         live.carry(channel, client, agent=agent)
 
     def _state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from pair import Pair, new_pair, tree
-from sides import dialled
+from sides import Loopback
 
 from colab_remote.agent.serve import Call, Wire, serve
 from colab_remote.both.place import unfit, unfit_target
@@ -78,7 +78,7 @@ class Liar:
         try:
             while ours.recv(1) != b"\n":
                 pass
-            yield Conversation(ours, "colab", dialled)
+            yield Conversation(ours, Loopback("colab"))
         finally:
             ours.close()
             thread.join(20)
