@@ -4,7 +4,7 @@ from __future__ import annotations
 
 START = 256 << 10  # bytes
 FLOOR = 32 << 10
-CAP = 4 << 20
+CAP = 12 << 20  # 1 Gbit/s at 100 ms
 UP, DOWN = 0.015, 0.020  # seconds that bulk may add to a round trip: what comes down fills the line less evenly
 HELD = 12 << 20  # bytes that readers who do not read may keep in memory, all together
 BULK = 64 << 10  # bytes between two probes that are more than keystrokes and log lines

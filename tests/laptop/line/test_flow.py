@@ -41,7 +41,7 @@ def test_bulk_adds_little_delay_and_uses_the_line(round_trip: float, megabits: i
 @pytest.mark.parametrize("round_trip", [0.02, 0.05, 0.1])
 def test_a_free_line_is_used_within_a_few_round_trips(round_trip: float, megabits: int) -> None:
     flow, speed = Flow(), megabits * 125_000
-    transfer(flow, round_trip, speed, probes=5)
+    transfer(flow, round_trip, speed, probes=7)
     credit = reached(flow)
     assert credit / max(round_trip, credit / speed) > 0.8 * min(speed, CAP / round_trip)
 
