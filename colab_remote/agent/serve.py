@@ -90,9 +90,18 @@ class Call:
     def __init__(self, wire: Wire, request: int, method: str, arguments: dict[str, Any]) -> None:
         self.method, self.arguments = method, arguments
         self._wire, self._request, self._sent = wire, request, Tally()
+        self._body = self._checked_body()
 
     def body(self) -> Iterator[bytes]:
         """The DATA that follows the call, checked against its END. Raises Hangup where it is cut off."""
+        return self._body
+
+    def pass_over_body(self) -> None:
+        """Take what the method has left of it: the laptop would wait for that, and the next call find it."""
+        for _ in self._body:
+            pass
+
+    def _checked_body(self) -> Iterator[bytes]:
         tally = Tally()
         for frame in self._following(self._wire.body_frame):
             if frame.kind is Kind.END:
@@ -179,6 +188,8 @@ def _answer(wire: Wire, frame: Frame, methods: dict[str, Method]) -> None:
         call.fail(refusal)
     except OSError as error:
         call.fail(_sentence(error))
+    if asked.get("body"):
+        call.pass_over_body()
 
 
 def _sentence(error: OSError) -> Refusal:

@@ -127,7 +127,7 @@ class Conversation:
         """Call, with `body` as the DATA after it where the method takes one; several may be under way."""
         self._requests += 1
         request = self._requests
-        called = {"method": method, "arguments": arguments, "near": self._sender.near}
+        called = {"method": method, "arguments": arguments, "body": body is not None, "near": self._sender.near}
         self.send(pack_json(Kind.CALL, request, called))
         if body is not None:
             tally = Tally()

@@ -19,14 +19,16 @@ def open_lanes(conversation: Conversation) -> list[Stream]:
     for said in asked:
         if isinstance(said, dict):
             try:
-                lanes = _opened(conversation, int(said["port"]), secret)
+                lanes = _opened(conversation, said.get("port"), secret)
             except Unreachable:
                 asked.cancel()
     return lanes if asked.result.get("open") else []
 
 
-def _opened(conversation: Conversation, port: int, secret: bytes) -> list[Stream]:
-    """Streams to that port, at once; each says the secret and its number."""
+def _opened(conversation: Conversation, port: object, secret: bytes) -> list[Stream]:
+    """Streams to that port, at once; each says the secret and its number. Raises Unreachable."""
+    if type(port) is not int or not 0 < port < 1 << 16:
+        raise Unreachable(f"`{conversation.host}` named no port")
     with ThreadPoolExecutor(_COUNT) as pool:
         lanes = list(pool.map(conversation.open_port, [port] * _COUNT))
     for number, lane in enumerate(lanes):

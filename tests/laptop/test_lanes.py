@@ -14,7 +14,7 @@ from bad_network import BadNetwork
 from sides import Host as Sides
 from sides import Laptop, started_sshd
 
-from colab_remote.errors import Unreachable
+from colab_remote.errors import Refused, Unreachable
 from colab_remote.laptop.connection import Connection
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.hosts import Host
@@ -44,11 +44,11 @@ class Counted:
         self.stream.shutdown(how)
 
 
-def put(conversation: Conversation, folder: Path, data: bytes) -> None:
+def put(conversation: Conversation, folder: Path, data: bytes, path: str = "checkpoint") -> None:
     """Send a file to the runtime."""
     pieces = (data[start : start + (1 << 18)] for start in range(0, len(data), 1 << 18))
     conversation.prepare_for(len(data))
-    conversation.ask("output_put", pieces, folder=str(folder), path="checkpoint", mtime_ns=10**18)
+    conversation.ask("output_put", pieces, folder=str(folder), path=path, mtime_ns=10**18)
 
 
 class Counting:
@@ -104,6 +104,15 @@ def test_who_does_not_know_the_secret_is_turned_away(host: Sides, tmp_path: Path
     for stranger in strangers:
         with stranger:
             assert stranger.recv(1) == b""
+
+
+def test_what_is_refused_is_passed_over(host: Sides, tmp_path: Path) -> None:
+    with talking(of(host)) as (conversation, _):
+        put(conversation, tmp_path, MUCH)
+        with pytest.raises(Refused, match="outside"):
+            put(conversation, tmp_path, MUCH, path="../outside")
+        put(conversation, tmp_path, MUCH[1:])
+    assert (tmp_path / "checkpoint").read_bytes() == MUCH[1:]
 
 
 def test_where_sshd_leads_to_no_port_it_goes_as_before(laptop: Laptop, tmp_path: Path) -> None:
