@@ -17,7 +17,7 @@ from colab_remote.both.ignore import Ignore
 from colab_remote.both.processes import runs_from
 from colab_remote.both.protocol import Refusal
 from colab_remote.both.records import Step, pack_requests, pack_steps, unpack_requests
-from colab_remote.both.scan import Known, Listing, pack_listing, scan
+from colab_remote.both.scan import Known, Listing, known_of, pack_listing, scan
 from colab_remote.both.whole import read_json, write_json, write_whole
 
 _OURS = ".colab-remote"
@@ -144,8 +144,8 @@ def _mark(folder: Path) -> dict[str, Any]:
 def _known(folder: Path) -> dict[str, Known]:
     """What earlier scans learned; it only saves time, so one that cannot be read is none."""
     try:
-        return {path: Known._make(row) for path, row in json.loads((folder / _OURS / "known").read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return known_of(json.loads((folder / _OURS / "known").read_bytes()))
+    except (OSError, ValueError):
         return {}
 
 

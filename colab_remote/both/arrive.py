@@ -16,8 +16,8 @@ from typing import Callable
 
 from colab_remote.both.blocks import patched
 from colab_remote.both.pieces import Pieces
-from colab_remote.both.place import Unfit, look, place_of, unfit_target
-from colab_remote.both.records import CHANGED, Step, open_plain, unpack
+from colab_remote.both.place import Unfit, look, open_plain, place_of, unfit_target
+from colab_remote.both.records import CHANGED, Step, unpack
 from colab_remote.both.scan import Entry, digest_of
 from colab_remote.both.whole import TEMPORARY, create, flush_file, flush_file_systems, flush_folder
 

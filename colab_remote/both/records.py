@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from io import FileIO
 from typing import Any, NamedTuple
 
 from colab_remote.both.blocks import SMALLEST, block_digests, digests_length, fresh_parts, pack_patch, patch_length
 from colab_remote.both.pieces import Pieces
-from colab_remote.both.place import Unfit, place_of
+from colab_remote.both.place import Unfit, open_plain, place_of
 from colab_remote.both.protocol import CHUNK
 from colab_remote.both.scan import Entry, entry_of
 
@@ -101,12 +100,6 @@ def unpack(line: bytes) -> tuple[str, Any]:
         return word, (Step(str(path), entry_of(before), entry_of(after)), int(length))
     except (TypeError, IndexError, RecursionError):
         raise ValueError("no record") from None
-
-
-def open_plain(place: str) -> FileIO:
-    """The file at `place`; a link put there since the scan is not followed, nor a FIFO waited for. Raises OSError."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return open(os.open(place, flags), "rb", buffering=0)
 
 
 def _digests(root: str, step: Step) -> bytes:

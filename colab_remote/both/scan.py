@@ -7,15 +7,16 @@ import hashlib
 import json
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
 from colab_remote.both.ignore import IGNORE_FILE, Ignore, ignored
-from colab_remote.both.place import unfit_target
+from colab_remote.both.place import open_plain, unfit_target
 from colab_remote.both.whole import TEMPORARY
 
 MOST = 250_000  # entries of one side
@@ -38,18 +39,15 @@ class Entry(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A file's digest, and what was seen of the file when it was taken."""
+    """A file's entry, and what else was seen of the file when its digest was taken."""
 
-    size: int
-    mtime_ns: int
+    entry: Entry
     ctime_ns: int
     inode: int
-    digest: str
 
 
 _digest = partial(hashlib.blake2b, digest_size=16)
 _RULES = ""  # no file's path: in `known`, a digest of the rules that no `.gitignore` says
-_UNKNOWN = Known(-1, 0, 0, 0, "")
 
 
 @dataclass
@@ -81,20 +79,28 @@ def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True)
     """
     walk = _Walk(root, ignore, known, sweep)
     try:
-        walk.folder("", settled=_RULES in known and known[_RULES].digest == ignore.digest)
+        walk.folder("", settled=_RULES in known and known[_RULES].entry.mark == ignore.digest)
     except BaseException:
         known.clear()  # what it holds is of two times
         raise
-    for path in [path for path in known if path not in walk.entries]:
+    for path in known.keys() - walk.entries.keys():
         del known[path]
-    known[_RULES] = Known(0, 0, 0, 0, ignore.digest)
+    known[_RULES] = Known(Entry("file", 0, 0, False, ignore.digest), 0, 0)
     return walk.listing
+
+
+def known_of(rows: dict[str, list[Any]]) -> dict[str, Known]:
+    """What a scan learned, as JSON has it; it only saves time, so what makes no sense is nothing."""
+    try:
+        return {path: Known(_entry(entry), ctime_ns, inode) for path, (entry, ctime_ns, inode) in rows.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def digest_of(path: str) -> str:
     """The digest (hex) of a file's content."""
     digest = _digest()
-    with open(path, "rb", buffering=0) as file:
+    with open_plain(path) as file:
         for piece in iter(lambda: file.read(_PIECE), b""):
             digest.update(piece)
     return digest.hexdigest()
@@ -153,7 +159,6 @@ def _texts(value: object) -> dict[str, str]:
 
 
 _new = tuple.__new__
-_KIND = 0o170000  # the part of a mode that says what it is of
 
 
 class _Walk:
@@ -170,55 +175,68 @@ class _Walk:
 
         `settled`: the rules for it are those under which `known` was learned, so that what is in there is not ignored.
         """
-        try:
-            with os.scandir(os.path.join(self.root, path)) as found:
-                entries = {entry.name: entry for entry in found}
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self.listing.problems[path] = f"cannot be read: {error.strerror}"
-            return
+        with ExitStack() as held:
+            try:
+                place = held.enter_context(_scannable(self._place(path)))
+                with os.scandir(place) as found:
+                    entries = list(found)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                self.listing.problems[path] = f"cannot be read: {error.strerror}"
+                return
+            folders, settled = self._files(path, entries, settled)
+        for folder in folders:
+            self.folder(folder, settled)
+
+    def _files(self, path: str, entries: list[os.DirEntry[str]], settled: bool) -> tuple[list[str], bool]:
+        """Take in all but the folders in there, which come back, and whether they are settled too."""
         prefix = f"{path}/" if path else ""
-        settled &= self._rules(path, prefix + IGNORE_FILE, entries.get(IGNORE_FILE))
+        settled &= self._rules(path, prefix + IGNORE_FILE)
         chain = self.ignore.chain(path)
         if not entries and path:
             self.entries[path] = Entry("folder", 0, 0, False, "")
-        for name, entry in entries.items():
-            below = prefix + name
+        folders = []
+        known, taken = self.known, self.entries
+        for entry in entries:
+            below = prefix + entry.name
+            if settled and below in known and (was := _unchanged(entry, known[below])):
+                taken[below] = was
+                continue
             if entry.is_dir(follow_symlinks=False):
-                if not ignored(chain, below, name, True):
-                    self.folder(below, settled)
-            elif (settled and below in self.known) or not ignored(chain, below, name, False):
+                if not ignored(chain, below, entry.name, True):
+                    folders.append(below)
+            elif (settled and below in known) or not ignored(chain, below, entry.name, False):
                 self._leaf(below, entry)
-            elif self.sweep and name.startswith(TEMPORARY):
-                os.unlink(entry.path)
+            elif self.sweep and entry.name.startswith(TEMPORARY):
+                os.unlink(self._place(below))
+        return folders, settled
 
-    def _rules(self, folder: str, path: str, entry: os.DirEntry[str] | None) -> bool:
+    def _rules(self, folder: str, path: str) -> bool:
         """Take in the rules of `folder`, which lie at `path` if there are any; whether they are the known ones."""
-        if entry is None or not entry.is_file(follow_symlinks=False):
+        place = self._place(path)
+        if os.path.islink(place):  # git follows none either
             return path not in self.known
         try:
-            with open(entry.path, "rb") as file:
+            with open_plain(place) as file:
                 text = file.read()
+        except FileNotFoundError:
+            return path not in self.known
         except OSError:
-            return False  # it cannot be read, which its own entry says
+            return False  # no plain file, or it cannot be read, which its own entry says
         self.listing.rules[folder] = text.decode("utf-8", "surrogateescape")
         self.ignore.add(folder, self.listing.rules[folder])
-        return self.known.get(path, _UNKNOWN).digest == _digest(text).hexdigest()
+        return path in self.known and self.known[path].entry.mark == _digest(text).hexdigest()
 
     def _leaf(self, path: str, entry: os.DirEntry[str]) -> None:
         try:
             found = entry.stat(follow_symlinks=False)
-            mode = found.st_mode
-            if mode & _KIND == stat.S_IFREG:
-                size, mtime, ctime, inode, digest = self.known.get(path, _UNKNOWN)
-                same = ctime == found.st_ctime_ns and mtime == found.st_mtime_ns and size == found.st_size
-                if not (same and inode == found.st_ino):
-                    size, mtime, _, _, digest = self._read(path, entry, found)
-                # Entry(...) takes twice as long, which is felt with many files.
-                self.entries[path] = _new(Entry, ("file", size, mtime, mode & 0o100 != 0, digest))
-            elif stat.S_ISLNK(mode):
-                self._link(path, os.readlink(entry.path))
+            if path in self.known and (was := _unchanged(entry, self.known[path])):
+                self.entries[path] = was
+            elif stat.S_ISREG(found.st_mode):
+                self._read(path, found)
+            elif stat.S_ISLNK(found.st_mode):
+                self._link(path, os.readlink(self._place(path)))
             else:
                 self.listing.problems[path] = f"is a {_special(found.st_mode)}, and not synced"
         except FileNotFoundError:
@@ -226,13 +244,17 @@ class _Walk:
         except OSError as error:
             self.listing.problems[path] = f"cannot be read: {error.strerror}"
 
-    def _read(self, path: str, entry: os.DirEntry[str], found: os.stat_result) -> Known:
-        facts = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-        known = self.known[path] = Known(*facts, digest_of(entry.path))
+    def _read(self, path: str, found: os.stat_result) -> None:
+        facts = (found.st_size, found.st_mtime_ns, found.st_mode & 0o100 != 0)
+        entry = self.entries[path] = Entry("file", *facts, digest_of(self._place(path)))
         # A change within the clock's grain of an earlier one leaves no trace in the times.
-        if max(known.mtime_ns, known.ctime_ns) >= self.trusted:
-            del self.known[path]
-        return known
+        if max(found.st_mtime_ns, found.st_ctime_ns) < self.trusted:
+            self.known[path] = Known(entry, found.st_ctime_ns, found.st_ino)
+        else:
+            self.known.pop(path, None)
+
+    def _place(self, path: str) -> str:
+        return os.path.join(self.root, path)
 
     def _link(self, path: str, target: str) -> None:
         reason = unfit_target(path, target)
@@ -240,6 +262,30 @@ class _Walk:
             self.listing.problems[path] = reason
         else:
             self.entries[path] = Entry("link", 0, 0, False, target)
+
+
+def _unchanged(entry: os.DirEntry[str], known: Known) -> Entry | None:
+    """What is known of a file, None where it is not as it was."""
+    was, ctime_ns, inode = known
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    same = ctime_ns == found.st_ctime_ns and was.mtime_ns == found.st_mtime_ns and was.size == found.st_size
+    return was if same and inode == found.st_ino else None
+
+
+@contextmanager
+def _scannable(folder: str) -> Iterator[int | str]:
+    """The folder as scandir takes it: by a handle, what is in there is looked at without the way to it."""
+    if sys.platform == "win32":  # which tells size and times with the names
+        yield folder
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _special(mode: int) -> str:

@@ -31,7 +31,7 @@ def test_rules_that_change_are_heeded_for_files_that_did_not(tmp_path: Path) -> 
 
     for _ in range(2):
         assert found() == everything
-        assert known["a.log"].size == 5
+        assert known["a.log"].entry.size == 5
         assert found("*.txt") == ["a.log", "sub/b.log"]
         assert found() == everything
         rules = tmp_path / "sub" / ".gitignore"
@@ -50,7 +50,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("1")
     known: dict[str, Known] = {}
     scan(str(tmp_path), Ignore((), ()), known)
-    known["same"] = known["same"]._replace(digest="as it was")
+    known["same"] = known["same"]._replace(entry=known["same"].entry._replace(mark="as it was"))
     (tmp_path / "other").write_text("22")
     entries = scan(str(tmp_path), Ignore((), ()), known).entries
     assert entries["same"].mark == "as it was"

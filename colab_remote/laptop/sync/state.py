@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colab_remote.both.scan import Known
+from colab_remote.both.scan import Known, known_of
 from colab_remote.both.whole import FORMAT, NewerFormat, read_json, write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.project import OURS, Project
@@ -71,10 +71,7 @@ def states_version(project: Project) -> dict[str, tuple[int, int]]:
 
 def load_known(project: Project) -> dict[str, Known]:
     """What earlier scans learned about the project's files; it only saves time."""
-    try:
-        return {path: Known._make(row) for path, row in _read(_known(project)).get("files", {}).items()}
-    except (TypeError, AttributeError):
-        return {}
+    return known_of(_read(_known(project)).get("files", {}))
 
 
 def save_known(project: Project, known: dict[str, Known]) -> None:
