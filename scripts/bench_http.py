@@ -12,7 +12,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from measure import command, medians, table  # noqa: E402
+from measure import command, medians, seconds_of, table  # noqa: E402
 from sides import started_sshd  # noqa: E402
 
 from colab_remote.laptop.ssh_config import proxy_command  # noqa: E402
@@ -61,6 +61,12 @@ def keystroke(way: list[str]) -> float:
     return median(times[10:])
 
 
+def login(way: list[str]) -> float:
+    """Seconds for a command that does nothing, the median of some."""
+    nothing = command(*way, "true")
+    return median(seconds_of(nothing) for _ in range(9))
+
+
 def main() -> None:
     """Print both ways side by side, and what `proxy` costs to start."""
     with tempfile.TemporaryDirectory() as name, started_sshd(Path(name) / "runtime") as runtime:
@@ -75,10 +81,11 @@ def main() -> None:
             ("pull", lambda way: pulled(way) / 1e6, "MB/s", 0),
             ("push", lambda way: pushed(way) / 1e6, "MB/s", 0),
             ("keystroke", lambda way: keystroke(way) * 1000, "ms", 2),
+            ("`ssh colab true`", lambda way: login(way) * 1000, "ms", 0),
         ):
             figures = [[measure(way) for way in ways] for _ in range(RUNS)]
             raw, framed = (median(column) for column in zip(*figures, strict=True))
-            against = f"{framed / raw:.2f}" if unit == "MB/s" else f"{framed - raw:+.2f} {unit}"
+            against = f"{framed / raw:.2f}" if unit == "MB/s" else f"{framed - raw:+.{digits}f} {unit}"
             rows.append((title, f"{raw:.{digits}f} {unit}", f"{framed:.{digits}f} {unit}", against))
         bridge.close()
     table(f"SSH over HTTP, medians of {RUNS}", ("", "ssh", "ngrok-http's way", "against ssh"), rows)
