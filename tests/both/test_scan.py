@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from colab_remote.both.ignore import Ignore
-from colab_remote.both.scan import Known, scan
+from colab_remote.both.scan import Known, known_of, scan
 
 
 @pytest.fixture
@@ -55,3 +57,29 @@ def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
     entries = scan(str(tmp_path), Ignore((), ()), known).entries
     assert entries["same"].mark == "as it was"
     assert entries["other"].size == 2
+
+
+@pytest.mark.usefixtures("later")
+def test_rules_that_are_no_plain_file_are_none(tmp_path: Path) -> None:
+    (tmp_path / "rules").write_text("*.log\n")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / ".gitignore").symlink_to("../rules")
+    (tmp_path / "piped").mkdir()
+    os.mkfifo(tmp_path / "piped" / ".gitignore")
+    for folder in ("linked", "piped"):
+        (tmp_path / folder / "a.log").write_text("kept")
+    known: dict[str, Known] = {}
+    for _ in range(2):
+        listing = scan(str(tmp_path), Ignore((), ()), known)
+        assert {"linked/a.log", "piped/a.log", "linked/.gitignore"} <= listing.entries.keys()
+        assert listing.problems == {"piped/.gitignore": "is a FIFO, and not synced"}
+
+
+@pytest.mark.usefixtures("later")
+def test_what_was_learned_is_kept_as_json_and_nonsense_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("1")
+    known: dict[str, Known] = {}
+    scan(str(tmp_path), Ignore((), ()), known)
+    assert known_of(json.loads(json.dumps(known))) == known
+    for rows in ({"file": [1, 2, 3, 4, "digest"]}, {"file": [["file", -1, 0, False, ""], 0, 0]}, {"file": None}, []):
+        assert known_of(rows) == {}
