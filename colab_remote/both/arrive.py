@@ -66,12 +66,11 @@ def apply(
 
 @dataclass
 class _Waiting:
-    """A file that has arrived and is not yet in its place, which is in `folder`."""
+    """A file that has arrived and is not yet in its place."""
 
     step: Step
     temporary: str
     place: str
-    folder: str
 
 
 class _Arrival:
@@ -118,9 +117,8 @@ class _Arrival:
     def _receive(self, step: Step, content: Iterator[bytes]) -> None:
         assert step.after is not None
         place = place_of(self.root, step.path, make=True)
-        folder = _folder_of(place)
-        handle, temporary = self._temporary(folder, step)
-        waiting = _Waiting(step, temporary, place, folder)
+        handle, temporary = self._temporary(place, step)
+        waiting = _Waiting(step, temporary, place)
         self._waiting.append(waiting)
         digest = hashlib.blake2b(digest_size=16)
         try:
@@ -140,10 +138,10 @@ class _Arrival:
         if len(self._waiting) >= _BATCH or self._bytes >= _BATCH_BYTES:
             self._settle()
 
-    def _temporary(self, folder: str, step: Step) -> tuple[int, str]:
-        """A new file in `folder`: its handle and its path."""
+    def _temporary(self, place: str, step: Step) -> tuple[int, str]:
+        """A new file beside `place`: its handle and its path."""
         self._made += 1
-        path = f"{folder}{os.sep}{self._prefix}{self._made}"
+        path = f"{_folder_of(place)}{os.sep}{self._prefix}{self._made}"
         assert step.after is not None
         mode = _with_bit(0o666 & ~self._umask, step.after.executable, self._umask)
         if step.before:
@@ -152,7 +150,7 @@ class _Arrival:
 
     def _settle(self) -> None:
         """Bring what waits to the disk and into its place, then the folders' entries to the disk."""
-        folders = {waiting.folder for waiting in self._waiting}
+        folders = {_folder_of(waiting.place) for waiting in self._waiting}
         flushed = len(self._waiting) >= _MANY and flush_file_systems(folders)
         for waiting in self._waiting:
             try:
@@ -187,7 +185,7 @@ class _Arrival:
             _clear(waiting.place, waiting.step.before)
         # RACE: a save between the check and this line is lost; no portable call compares and replaces.
         os.replace(waiting.temporary, waiting.place)
-        self._touched.add(waiting.folder)
+        self._touched.add(_folder_of(waiting.place))
 
     def _change(self, step: Step) -> None:
         """A step without content: remove, make a link or a folder, or change a mode."""
