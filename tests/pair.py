@@ -42,6 +42,28 @@ class Pair:
         place.write_text(text)
 
 
+class Counted:
+    """A stream that counts what passes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream, self.bytes = stream, 0
+
+    def recv(self, count: int) -> bytes:
+        data = self.stream.recv(count)
+        self.bytes += len(data)
+        return data
+
+    def sendall(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self.stream.sendall(data)
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def shutdown(self, how: int) -> None:
+        self.stream.shutdown(how)
+
+
 @contextmanager
 def talking(through: Callable[[Stream], Stream] = lambda stream: stream) -> Iterator[Conversation]:
     """A conversation with an agent that is a child of ours."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bad_network import BadNetwork
+from pair import Counted
 from sides import Host as Sides
 from sides import Laptop, started_sshd
 
@@ -22,26 +23,6 @@ from colab_remote.laptop.login import open_connection
 from colab_remote.ticket import parse_ticket
 
 MUCH = random.Random(1).randbytes(17 << 20)
-
-
-class Counted:
-    """A stream that counts what goes up on it."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream, self.bytes = stream, 0
-
-    def sendall(self, data: bytes) -> None:
-        self.bytes += len(data)
-        self.stream.sendall(data)
-
-    def close(self) -> None:
-        self.stream.close()
-
-    def recv(self, count: int) -> bytes:
-        return self.stream.recv(count)
-
-    def shutdown(self, how: int) -> None:
-        self.stream.shutdown(how)
 
 
 def put(conversation: Conversation, folder: Path, data: bytes, path: str = "checkpoint") -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pair import Pair, new_pair, tree
+from pair import Counted, Pair, new_pair, tree
 
 from colab_remote.errors import Refused
 from colab_remote.laptop.conversation import Stream
@@ -252,25 +252,6 @@ def test_dry_run_touches_nothing_and_says_what_would_happen(pair: Pair) -> None:
     report = pair.sync(dry_run=True)
     assert sorted(report.up) == ["a", "colab-remote.toml"]
     assert not pair.there.exists()
-
-
-class Counted:
-    """A stream that counts what passes."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream, self.bytes = stream, 0
-
-    def recv(self, count: int) -> bytes:
-        data = self.stream.recv(count)
-        self.bytes += len(data)
-        return data
-
-    def sendall(self, data: bytes) -> None:
-        self.bytes += len(data)
-        self.stream.sendall(data)
-
-    def close(self) -> None:
-        self.stream.close()
 
 
 def passed(pair: Pair) -> int:
