@@ -39,6 +39,7 @@ class Bench:
     laptop: Laptop
     runtime: Runtime
     network: BadNetwork
+    port: int
     project: Path
     key: Path
     warm: bool
@@ -72,7 +73,7 @@ class Bench:
         """A way through the line for OpenSSH's programs."""
         options = ("-F/dev/null", "-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR")
         shared = ("-oControlMaster=auto", f"-oControlPath={self.laptop.home}/%C", "-oControlPersist=60")
-        return [program, *options, *shared[: 3 * self.warm], "-i", str(self.key), port, str(self.network.port)]
+        return [program, *options, *shared[: 3 * self.warm], "-i", str(self.key), port, str(self.port)]
 
     def run(self, words: Sequence[str]) -> None:
         """Run to a successful end."""
@@ -97,7 +98,7 @@ class Bench:
 
 @contextmanager
 def bench(delay: float, megabits: float | None, warm: bool = False) -> Iterator[Bench]:
-    """An empty project over a line with `delay` seconds there and back, `megabits` a second.
+    """An empty project over a line with `delay` seconds there and back, `megabits` a second; none at all without both.
 
     `warm`: ours goes over the host's line and ssh over a ControlMaster, else each over a connection of its own.
     """
@@ -112,9 +113,10 @@ def bench(delay: float, megabits: float | None, warm: bool = False) -> Iterator[
         laptop = Laptop(home, env if warm else {**env, "COLAB_REMOTE_LINE": "0"})
         runtime.admit(laptop.public_line())
         with BadNetwork(("127.0.0.1", runtime.port), delay=delay / 2, rate=rate) as network:
-            ticket = runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/")
+            port = network.port if delay or megabits else runtime.port
+            ticket = runtime.ticket.replace(f":{runtime.port}/", f":{port}/")
             assert laptop("connect", ticket, "--open", "none").returncode == 0
-            found = Bench(laptop, runtime, network, project, laptop.ours / "id_ed25519", warm)
+            found = Bench(laptop, runtime, network, port, project, laptop.ours / "id_ed25519", warm)
             found.empty_far()
             try:
                 yield found
@@ -180,18 +182,18 @@ def one_large(delay: float, megabits: float | None, mark: float) -> Iterator[Seq
     """A dense file of 200 MB, both ways; the mark is of speed."""
     with bench(delay, megabits) as b:
         content = dense(200_000_000)
-        b.sync()
+
+        def nowhere() -> None:
+            for folder in (b.project, b.there, b.rival):
+                (folder / "large").unlink(missing_ok=True)
+            b.sync()
 
         def here() -> None:
-            b.sync()
+            nowhere()
             (b.project / "large").write_bytes(content)
-            (b.there / "large").unlink(missing_ok=True)
-            (b.rival / "large").unlink(missing_ok=True)
 
         def there() -> None:
-            (b.project / "large").unlink(missing_ok=True)
-            (b.there / "large").unlink(missing_ok=True)
-            b.sync()
+            nowhere()
             for folder in (b.there, b.rival):
                 (folder / "large").write_bytes(content)
 
@@ -202,7 +204,7 @@ def one_large(delay: float, megabits: float | None, mark: float) -> Iterator[Seq
 
 def bytes_on_the_wire() -> Iterator[Sequence[str]]:
     """A file of 100 MB: 1 % of it changed, and 10 kB appended."""
-    with bench(0, None) as b:
+    with bench(0, 1000) as b:
         content = bytearray(dense(100_000_000))
         (b.project / "large").write_bytes(content)
         b.sync()

@@ -18,6 +18,7 @@ from pathspec import GitIgnoreSpec
 from colab_remote.agent.jobs import job_over, job_starts
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.checkpoint import Units, whole_by_format
+from colab_remote.both.digest import Digest, digest_of
 from colab_remote.both.protocol import CHUNK, Refusal
 from colab_remote.both.whole import TEMPORARY, WholeFile
 
@@ -163,12 +164,12 @@ def send(call: Call) -> dict[str, Any]:
         return {"whole": "", "changed": True}
     with opened as file:
         before = os.fstat(file.fileno())
-        digest, offset = hashlib.blake2b(digest_size=16), asked["offset"]
+        digest, offset = Digest(), asked["offset"]
         for piece in _pieces(file, offset):
             digest.update(piece)
         if offset and digest.hexdigest() != asked["digest"]:
             file.seek(0)
-            digest, offset = hashlib.blake2b(digest_size=16), 0
+            digest, offset = Digest(), 0
         call.event({"offset": offset})
         call.send(_digested(_pieces(file, asked["size"] - offset), digest))
     return {"whole": digest.hexdigest(), "changed": before.st_size < asked["size"] or _rewritten(path, before)}
@@ -187,14 +188,10 @@ def put(call: Call) -> dict[str, Any]:
 def has(call: Call) -> dict[str, Any]:
     """Whether `path` in the project has these bytes: its digest, empty where there is none."""
     path = inside(_project(call.arguments["folder"]), call.arguments["path"])
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with path.open("rb") as file:
-            for piece in iter(lambda: file.read(CHUNK), b""):
-                digest.update(piece)
+        return {"whole": digest_of(path)}
     except FileNotFoundError:
         return {"whole": ""}
-    return {"whole": digest.hexdigest()}
 
 
 def _complete(path: Path, still: bool) -> bool:
@@ -280,7 +277,7 @@ def _pieces(file: BinaryIO, count: int) -> Iterator[bytes]:
         yield piece
 
 
-def _digested(pieces: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+def _digested(pieces: Iterator[bytes], digest: Digest) -> Iterator[bytes]:
     for piece in pieces:
         digest.update(piece)
         yield piece

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
 import stat
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Callable
 
 from colab_remote.both.blocks import patched
+from colab_remote.both.digest import Digest, digest_of
 from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, open_plain, place_of, unfit_target
 from colab_remote.both.records import CHANGED, Step, unpack
-from colab_remote.both.scan import Entry, digest_of
+from colab_remote.both.scan import Entry
 from colab_remote.both.whole import TEMPORARY, create, flush_file, flush_file_systems, flush_folder
 
 FULL = "did not fit: the disk is full"
@@ -120,7 +120,7 @@ class _Arrival:
         handle, temporary = self._temporary(place, step)
         waiting = _Waiting(step, temporary, place)
         self._waiting.append(waiting)
-        digest = hashlib.blake2b(digest_size=16)
+        digest = Digest()
         try:
             try:
                 for piece in content:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from io import FileIO
+from pathlib import Path
 
 from colab_remote.both.ignore import NEVER
 from colab_remote.both.whole import TEMPORARY
@@ -81,7 +82,7 @@ def look(place: str) -> os.stat_result | None:
         return None
 
 
-def open_plain(place: str) -> FileIO:
+def open_plain(place: str | Path) -> FileIO:
     """The file at `place`; a link put there since the scan is not followed, nor a FIFO waited for. Raises OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     return open(os.open(place, flags), "rb", buffering=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import os
 import stat
@@ -12,16 +11,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple
 
+from colab_remote.both.digest import Digest, digest_of
 from colab_remote.both.ignore import IGNORE_FILE, Ignore, ignored
 from colab_remote.both.place import open_plain, unfit_target
 from colab_remote.both.whole import TEMPORARY
 
 MOST = 250_000  # entries of one side
 _AT_ONCE = 1000  # rows of a listing that are packed together
-_PIECE = 1 << 20
 _FRESH = 2 * 10**9  # nanoseconds in which a file system may not notice a second change
 
 
@@ -46,7 +44,6 @@ class Known(NamedTuple):
     inode: int
 
 
-_digest = partial(hashlib.blake2b, digest_size=16)
 _RULES = ""  # no file's path: in `known`, a digest of the rules that no `.gitignore` says
 
 
@@ -95,15 +92,6 @@ def known_of(rows: dict[str, list[Any]]) -> dict[str, Known]:
         return {path: Known(_entry(entry), ctime_ns, inode) for path, (entry, ctime_ns, inode) in rows.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
-
-
-def digest_of(path: str) -> str:
-    """The digest (hex) of a file's content."""
-    digest = _digest()
-    with open_plain(path) as file:
-        for piece in iter(lambda: file.read(_PIECE), b""):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def pack_listing(listing: Listing, before: Listing | None = None) -> Iterator[bytes]:
@@ -226,7 +214,9 @@ class _Walk:
             return False  # no plain file, or it cannot be read, which its own entry says
         self.listing.rules[folder] = text.decode("utf-8", "surrogateescape")
         self.ignore.add(folder, self.listing.rules[folder])
-        return path in self.known and self.known[path].entry.mark == _digest(text).hexdigest()
+        digest = Digest()
+        digest.update(text)
+        return path in self.known and self.known[path].entry.mark == digest.hexdigest()
 
     def _leaf(self, path: str, entry: os.DirEntry[str]) -> None:
         try:

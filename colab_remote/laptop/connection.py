@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import paramiko
 
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
+_FASTEST = 125_000_000  # bytes a second of a line that is to be filled,
+_WIDEST = 12 << 20  # and bytes under way on it at the most: keeping what it cannot send at once costs sshd much CPU
 
 
 class Connection:
@@ -35,7 +37,11 @@ class Connection:
 
     def open_agent(self) -> Conversation:
         """A conversation with a new agent, sent there first where this version is not there yet."""
-        return Conversation(self.open_session(), self)
+        channel = self.open_session()
+        filling = min(_WIDEST, int(self.quickest * _FASTEST))
+        if filling > channel.in_window_size:
+            widen(channel, filling - channel.in_window_size)
+        return Conversation(channel, self)
 
     def open_session(self) -> paramiko.Channel:
         """The channel of a new agent that has greeted."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_remote.both.checkpoint import Units, matcher, whole_by_format
-from colab_remote.both.protocol import CHUNK
+from colab_remote.both.digest import digest_of
 from colab_remote.both.whole import flush_folder, read_json, write_json
 from colab_remote.errors import Refused
 from colab_remote.laptop.places import make_private
@@ -209,7 +209,7 @@ class Home:
     def _keep(self, place: Path, output: Output, digest: str) -> str:
         """Move what lies at `place` out of the way unless it is this job's own earlier one; where to, or empty."""
         record = self._files.get(output.path, {})
-        if not place.exists() or digest_of(place) == digest:
+        if not place.exists() or digest_of(place.resolve()) == digest:
             return ""
         ours = self._untouched(output.path)
         if ours and record.get("job") == output.job:
@@ -223,15 +223,6 @@ class Home:
 
     def _save(self) -> None:
         write_json(self._record, {"files": self._files, "folders": self._folders})
-
-
-def digest_of(path: Path) -> str:
-    """The digest of a file's bytes, as the agent makes it."""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        for piece in iter(lambda: file.read(CHUNK), b""):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _rank(checkpoint: Checkpoint) -> tuple[str, float]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from colab_remote.both.digest import digest_of
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.conversation import Conversation
-from colab_remote.laptop.home import SMALL, Arrival, Home, Output, digest_of
+from colab_remote.laptop.home import SMALL, Arrival, Home, Output
 from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.project import Project
 

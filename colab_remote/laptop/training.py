@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from colab_remote.both.digest import digest_of
 from colab_remote.errors import NotStarted, Refused, Unreachable
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.history import Job, all_known, job_of
-from colab_remote.laptop.home import Arrival, Checkpoint, Home, digest_of
+from colab_remote.laptop.home import Arrival, Checkpoint, Home
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, follow, start
 from colab_remote.laptop.meter import Allowance
@@ -71,7 +72,7 @@ def send_checkpoint(conversation: Conversation, project: Project, host: Host) ->
         return found
     for path in found.files:
         place = project.root / path
-        if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place):
+        if conversation.ask("output_has", folder=folder, path=path).result["whole"] != digest_of(place.resolve()):
             with place.open("rb") as file:
                 facts = place.stat()
                 conversation.prepare_for(facts.st_size)
