@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import paramiko
 
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
-_FASTEST = 125_000_000  # bytes a second of a line that is to be filled,
-_WIDEST = 12 << 20  # and bytes under way on it at the most: keeping what it cannot send at once costs sshd much CPU
+_AGENT_STARTS = 0.05  # seconds at the least
+_FASTEST = 125_000_000  # bytes a second that a line may take
+_LEAST, _MOST = 256 << 10, 12 << 20  # bytes under way
 
 
 class Connection:
@@ -38,9 +39,7 @@ class Connection:
     def open_agent(self) -> Conversation:
         """A conversation with a new agent, sent there first where this version is not there yet."""
         channel = self.open_session()
-        filling = min(_WIDEST, int(self.quickest * _FASTEST))
-        if filling > channel.in_window_size:
-            widen(channel, filling - channel.in_window_size)
+        _fill_the_line(channel, self.quickest)
         return Conversation(channel, self)
 
     def open_session(self) -> paramiko.Channel:
@@ -53,6 +52,8 @@ class Connection:
             started = time.monotonic()
             channel.exec_command(bundle().command())
             self._took(time.monotonic() - started)
+            if self.quickest < _AGENT_STARTS:  # these answers waited for processes to start
+                self._took(self.probe(self._timeout))
             _greeted(channel, bundle(), self.host.name)
         except TimeoutError:
             raise Unreachable(f"`{self.host.name}` let us in, but its agent did not start in time", GONE) from None
@@ -203,6 +204,14 @@ def widen(channel: paramiko.Channel, count: int) -> None:
     message.add_int(count)
     with suppress(paramiko.SSHException, OSError, EOFError):  # then it has ended, and so has its stream
         channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
+
+
+def _fill_the_line(channel: paramiko.Channel, round_trip: float) -> None:
+    """Let as much be under way as fills the line: more is sshd's to keep, which copies all of it for each piece."""
+    filling = min(_MOST, int(round_trip * _FASTEST))
+    if filling > channel.in_window_size:
+        widen(channel, filling - channel.in_window_size)
+    channel.out_window_size = min(channel.out_window_size, max(_LEAST, filling))
 
 
 def close_channel(channel: paramiko.Channel) -> None:
