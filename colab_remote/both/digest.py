@@ -43,14 +43,13 @@ class Digest:
 def digest_of(place: str | Path) -> str:
     """The same of the file at `place`, no link and no FIFO. Raises OSError."""
     with open_plain(place) as file:
-        first = _next_part(file)
-        rest = range(PART, os.fstat(file.fileno()).st_size, PART)
-    if not rest:
-        return first.hex()
+        size = os.fstat(file.fileno()).st_size
+        if size <= _PIECE:
+            return _blake2b(file.read(size) or b"").hexdigest()
     from concurrent.futures import ThreadPoolExecutor  # most projects hold small files only
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashlib and reading let other threads go on
-        return _whole([first, *pool.map(partial(_part_at, place), rest)])
+        return _whole(list(pool.map(partial(_part_at, place), range(0, size, PART))))
 
 
 def _part_at(place: str | Path, start: int) -> bytes:
