@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from colab_remote.both.place import open_plain
 
@@ -18,11 +17,12 @@ _blake2b = partial(hashlib.blake2b, digest_size=16)
 
 
 class Digest:
-    """The digest of content that comes piece by piece."""
+    """The digest of content that comes piece by piece, as hashlib's are used."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: bytes = b"") -> None:
         self._parts: list[bytes] = []
         self._part, self._taken = _blake2b(), 0
+        self.update(content)
 
     def update(self, piece: bytes) -> None:
         """Take in what comes next."""
@@ -53,16 +53,12 @@ def digest_of(place: str | Path) -> str:
 
 
 def _part_at(place: str | Path, start: int) -> bytes:
+    digest, left = _blake2b(), PART
     with open_plain(place) as file:
         file.seek(start)
-        return _next_part(file)
-
-
-def _next_part(file: BinaryIO) -> bytes:
-    digest, left = _blake2b(), PART
-    while left and (piece := file.read(min(left, _PIECE))):
-        digest.update(piece)
-        left -= len(piece)
+        while left and (piece := file.read(min(left, _PIECE))):
+            digest.update(piece)
+            left -= len(piece)
     return digest.digest()
 
 

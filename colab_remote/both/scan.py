@@ -214,9 +214,7 @@ class _Walk:
             return False  # no plain file, or it cannot be read, which its own entry says
         self.listing.rules[folder] = text.decode("utf-8", "surrogateescape")
         self.ignore.add(folder, self.listing.rules[folder])
-        digest = Digest()
-        digest.update(text)
-        return path in self.known and self.known[path].entry.mark == digest.hexdigest()
+        return path in self.known and self.known[path].entry.mark == Digest(text).hexdigest()
 
     def _leaf(self, path: str, entry: os.DirEntry[str]) -> None:
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from colab_remote.laptop.connection import CAP
+
 START = 256 << 10  # bytes
 FLOOR = 32 << 10
-CAP = 12 << 20  # 1 Gbit/s at 100 ms
 UP, DOWN = 0.015, 0.020  # seconds that bulk may add to a round trip: what comes down fills the line less evenly
 HELD = 12 << 20  # bytes that readers who do not read may keep in memory, all together
 BULK = 64 << 10  # bytes between two probes that are more than keystrokes and log lines
