@@ -44,7 +44,7 @@ def look(call: Call) -> dict[str, Any]:
     if mark and known != before:
         # It only saves time: a disk that is full must not end the sync that may free it.
         with contextlib.suppress(OSError):
-            write_whole(folder / _OURS / "known", json.dumps(known).encode("ascii"))
+            write_whole(folder / _OURS / "digests", json.dumps(known).encode("ascii"))
     return _facts(folder)
 
 
@@ -144,7 +144,7 @@ def _mark(folder: Path) -> dict[str, Any]:
 def _known(folder: Path) -> dict[str, Known]:
     """What earlier scans learned; it only saves time, so one that cannot be read is none."""
     try:
-        return known_of(json.loads((folder / _OURS / "known").read_bytes()))
+        return known_of(json.loads((folder / _OURS / "digests").read_bytes()))
     except (OSError, ValueError):
         return {}
 

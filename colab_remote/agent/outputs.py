@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -144,7 +143,7 @@ def listing(call: Call) -> dict[str, Any]:
         settled = settled or (time.monotonic() + SETTLE if ended else None)
         over = ended and (not waiting or time.monotonic() >= (settled or 0))
         data = json.dumps(ready).encode()
-        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        digest = Digest(data).hexdigest()
         if over or digest != asked["known"] or time.monotonic() >= deadline or call.cancelled(pause):
             call.send([data])
             return {"listing": digest, "waiting": waiting, "over": over}

@@ -1,4 +1,7 @@
-"""The digest of a file's content: BLAKE2b; of what is large the digest of its parts', which several cores make."""
+"""The digest of a file's content: SHA-256, which processors have instructions for, cut to 128 bits.
+
+Of what is large it is the digest of its parts' digests, which several cores make.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,7 @@ from colab_remote.both.place import open_plain
 
 PART = 4 << 20  # bytes
 _PIECE = 1 << 20
-
-_blake2b = partial(hashlib.blake2b, digest_size=16)
+_LENGTH = 32  # hexadecimal digits
 
 
 class Digest:
@@ -21,7 +23,7 @@ class Digest:
 
     def __init__(self, content: bytes = b"") -> None:
         self._parts: list[bytes] = []
-        self._part, self._taken = _blake2b(), 0
+        self._part, self._taken = hashlib.sha256(), 0
         self.update(content)
 
     def update(self, piece: bytes) -> None:
@@ -29,7 +31,7 @@ class Digest:
         while piece:
             if self._taken == PART:
                 self._parts.append(self._part.digest())
-                self._part, self._taken = _blake2b(), 0
+                self._part, self._taken = hashlib.sha256(), 0
             fits = piece[: PART - self._taken]
             self._part.update(fits)
             self._taken += len(fits)
@@ -45,7 +47,7 @@ def digest_of(place: str | Path) -> str:
     with open_plain(place) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= _PIECE:
-            return _blake2b(file.read(size) or b"").hexdigest()
+            return _whole([hashlib.sha256(file.read(size) or b"").digest()])
     from concurrent.futures import ThreadPoolExecutor  # most projects hold small files only
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashlib and reading let other threads go on
@@ -53,7 +55,7 @@ def digest_of(place: str | Path) -> str:
 
 
 def _part_at(place: str | Path, start: int) -> bytes:
-    digest, left = _blake2b(), PART
+    digest, left = hashlib.sha256(), PART
     with open_plain(place) as file:
         file.seek(start)
         while left and (piece := file.read(min(left, _PIECE))):
@@ -63,4 +65,6 @@ def _part_at(place: str | Path, start: int) -> bytes:
 
 
 def _whole(parts: Sequence[bytes]) -> str:
-    return parts[0].hex() if len(parts) == 1 else _blake2b(b"".join(parts), person=b"parts").hexdigest()
+    # SHA-512 here: no small file, which holds the parts' digests, has the large one's.
+    whole = parts[0] if len(parts) == 1 else hashlib.sha512(b"".join(parts)).digest()
+    return whole.hex()[:_LENGTH]

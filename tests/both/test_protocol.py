@@ -8,7 +8,7 @@ import time
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from colab_remote.both.protocol import (
@@ -180,6 +180,17 @@ def test_a_tally_notices_what_was_added_or_lost(data: bytes, more: bytes) -> Non
     arrived.add(data)
     arrived.check(sent.facts())
     arrived.add(more)
+    with pytest.raises(Garbled):
+        arrived.check(sent.facts())
+
+
+@given(st.binary(), st.binary())
+def test_a_tally_notices_pieces_that_change_places(one: bytes, other: bytes) -> None:
+    assume(one + other != other + one)
+    sent, arrived = Tally(), Tally()
+    for piece, swapped in ((one, other), (other, one)):
+        sent.add(piece)
+        arrived.add(swapped)
     with pytest.raises(Garbled):
         arrived.check(sent.facts())
 

@@ -80,7 +80,7 @@ def save_known(project: Project, known: dict[str, Known]) -> None:
 
 
 def _known(project: Project) -> Path:
-    return project.root / OURS / "known"
+    return project.root / OURS / "digests"
 
 
 def _place(project: Project, disk: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import socket
@@ -19,6 +18,7 @@ from pair import Pair, new_pair, tree
 from sides import Loopback
 
 from colab_remote.agent.serve import Call, Wire, serve
+from colab_remote.both.digest import Digest
 from colab_remote.both.place import unfit, unfit_target
 from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.conversation import Conversation
@@ -26,7 +26,7 @@ from colab_remote.laptop.project import load_project
 from colab_remote.laptop.sync import Report, synchronize
 
 EVIL = b"evil"
-DIGEST = hashlib.blake2b(EVIL, digest_size=16).hexdigest()
+DIGEST = Digest(EVIL).hexdigest()
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ class Liar:
 def everything(pair: Pair, root: Path) -> dict[str, object]:
     """All that is in `root`, but for what a sync itself keeps."""
     load_project(pair.here)
-    kept = tuple(f"here/digits/.colab-remote/{name}" for name in ("lock", "known", "state"))
+    kept = tuple(f"here/digits/.colab-remote/{name}" for name in ("lock", "digests", "state"))
     return {name: found for name, found in tree(root).items() if not name.startswith(kept)}
 
 
