@@ -189,7 +189,7 @@ class Taken:
 
     def __init__(self, more: Callable[[int], bytes]) -> None:
         self._more = more  # given how many are missing
-        self._piece, self._start = b"", 0
+        self._piece, self._start = memoryview(b""), 0  # a view: what is cut out of bytes is a copy
 
     def __bool__(self) -> bool:
         """Whether some are there already."""
@@ -199,7 +199,7 @@ class Taken:
         parts = []
         while count:
             if not self:
-                self._piece, self._start = self._more(count), 0
+                self._piece, self._start = memoryview(self._more(count)), 0
                 if not self._piece:
                     break
             part = self._piece[self._start : self._start + count]

@@ -22,7 +22,13 @@ class Bundle:
     """Modules of `agent/`, `both/` and pathspec; `hash` names what is in them."""
 
     hash: str
-    archive: bytes
+    content: bytes
+
+    @property
+    def archive(self) -> bytes:
+        """What a runtime gets that asks for it: how long it is, and the modules. Most have them, and none is packed."""
+        packed = zlib.compress(self.content, 6)
+        return b"%08d" % len(packed) + packed
 
     @property
     def greeting(self) -> bytes:
@@ -40,7 +46,7 @@ class Bundle:
         One line and no character but letters that every shell leaves alone inside single quotes.
         `-I -S`: nothing in the working directory or in site-packages can slow it down or shadow a module.
         """
-        script = _BOOT.format(hash=self.hash, size=len(self.archive), oldest=OLDEST)
+        script = _BOOT.format(hash=self.hash, oldest=OLDEST)
         packed = base64.b64encode(script.encode("ascii")).decode("ascii")
         return f"python3 -IS -c 'import base64;exec(base64.b64decode(\"{packed}\"))'"
 
@@ -60,7 +66,7 @@ def bundle() -> Bundle:
         for path in sorted(folder.rglob("*.py")):
             files[f"{prefix}/{path.relative_to(folder).as_posix()}"] = path.read_text("utf-8")
     content = json.dumps(files).encode("ascii")
-    return Bundle(hashlib.blake2b(content, digest_size=16).hexdigest(), zlib.compress(content, 6))
+    return Bundle(hashlib.blake2b(content, digest_size=16).hexdigest(), content)
 
 
 # Runs on whatever `python3` is over there, so nothing newer than Python 3.5 before the version is checked.
@@ -69,15 +75,18 @@ import os, sys
 def say(text):
     os.write(1, ("colab-remote-agent " + text + "\\n").encode("utf-8", "replace"))
     return 1
-def unpack(folder):
-    import json, shutil, zlib
-    say("needs {hash}")
+def take(count):
     data = b""
-    while len(data) < {size}:
-        piece = os.read(0, {size} - len(data))
+    while len(data) < count:
+        piece = os.read(0, count - len(data))
         if not piece:
             sys.exit(1)
         data += piece
+    return data
+def unpack(folder):
+    import json, shutil, zlib
+    say("needs {hash}")
+    data = take(int(take(8)))
     partial = folder + ".partial-" + str(os.getpid())
     try:
         for name, text in json.loads(zlib.decompress(data).decode("ascii")).items():

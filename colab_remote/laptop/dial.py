@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from colab_remote.errors import GONE, Unreachable
-from colab_remote.laptop.proxy import lead_on, proxy_to, unreachable_hint
 
 if TYPE_CHECKING:
     from colab_remote.laptop.hosts import Host
@@ -57,6 +56,8 @@ def dial_address(
 
 def _connected(host: str, port: int, timeout: float, kept: str, told: Told) -> socket.socket:
     """A stream to an address, through the proxy that is on the way, if there is one."""
+    from colab_remote.laptop.proxy import lead_on, proxy_to, unreachable_hint  # on a warm line nobody dials
+
     deadline = time.monotonic() + timeout
     proxy = proxy_to(host, port, kept)
     if proxy is None:
