@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -81,7 +80,7 @@ class _Arrival:
         self.outcome = Outcome()
         self._waiting: list[_Waiting] = []
         self._bytes = self._made = 0
-        self._prefix = f"{TEMPORARY}{secrets.token_hex(8)}-"
+        self._prefix = f"{TEMPORARY}{os.urandom(8).hex()}-"
         self._touched: set[str] = set()
         self._umask = _umask()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Mapping
@@ -207,9 +208,7 @@ def _new_id(root: Path, place: dict[str, int]) -> str:
         with sync_lock(folder / LOCK):
             found = _id(root, place)  # another command may have been faster
             if found is None:
-                import secrets
-
-                found = secrets.token_hex(16)
+                found = os.urandom(16).hex()
                 write_whole(folder / ".gitignore", b"*\n")
                 write_json(folder / "project.json", {"id": found, "root": place})
             return found

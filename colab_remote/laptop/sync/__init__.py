@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import posixpath
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -155,7 +155,7 @@ def _mark(project: Project, far: Far, options: Options) -> dict[str, str]:
             f"`{far.folder}` on `{options.host}` {whose}, and not that of `{project.root}`",
             "`--adopt` merges the two; or give this project another `name` in colab-remote.toml",
         )
-    return {"disk": secrets.token_hex(16), **ours}
+    return {"disk": os.urandom(16).hex(), **ours}
 
 
 def _halt(plan: Plan, here: Listing, there: Listing, host: str) -> None:
