@@ -91,6 +91,7 @@ class Google:
         self.take_back()
         self._site.shutdown(socket.SHUT_RDWR)
         self._site.close()
+        self._loop.call_soon_threadsafe(self._server.stop)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def known(self, token: str) -> Session | None:
@@ -131,8 +132,8 @@ class Google:
             (r"/api/kernels/([^/]+)/channels", _Channels, {"google": self}),
             (r"/colab/ssh", _Door, {"google": self}),
         ]
-        server = tornado.web.Application(routes).listen(0, "127.0.0.1")
-        return int(next(iter(server._sockets.values())).getsockname()[1])
+        self._server = tornado.web.Application(routes).listen(0, "127.0.0.1")
+        return int(next(iter(self._server._sockets.values())).getsockname()[1])
 
     def _proxy(self, tls: ssl.SSLContext) -> None:
         """Lead who asks for Google's site here, and nobody anywhere else."""
