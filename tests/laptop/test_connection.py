@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -79,6 +80,22 @@ def test_what_a_near_agent_says_is_not_deflated(host: Sides, tmp_path: Path, del
             before = network.passed
             assert len(agent.ask("output_send", folder=str(tmp_path), **asked).data) == 300_000
             assert (network.passed - before < 200_000) == deflated
+
+
+@pytest.mark.parametrize(("delay", "megabytes"), [(0.0, 2), (0.05, 12)])
+def test_as_much_is_under_way_as_fills_the_line(host: Sides, tmp_path: Path, delay: float, megabytes: int) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(30 << 20))
+    asked = {"path": "large", "offset": 0, "size": 30 << 20, "digest": ""}
+    with BadNetwork(("127.0.0.1", host.runtime.port), delay=delay) as network:
+        ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
+        with closing(open_connection(Host("colab", parse_ticket(ticket), known(host).key))) as connection:
+            if not delay:  # on a busy machine a round trip may take long
+                until(lambda: connection.open_agent().close() or connection.quickest < 0.005)
+            agent = connection.open_agent()
+            agent.start("output_send", folder=str(tmp_path), **asked)  # nobody reads the answer
+            until(lambda: connection.passed[1] > (megabytes << 20) * 0.95)
+            time.sleep(0.5)
+            assert connection.passed[1] < (megabytes << 20) * 1.2
 
 
 def test_the_cipher_is_aes_gcm(host: Sides) -> None:
