@@ -66,6 +66,11 @@ def line(stream: socket.socket) -> bytes:
 def send_and_greet(stream: socket.socket) -> None:
     """The first start: the archive is asked for, then the agent greets."""
     assert line(stream) == bundle().needed
+    send(stream)
+
+
+def send(stream: socket.socket) -> None:
+    """What was asked for, after which the agent greets."""
     stream.sendall(bundle().archive)
     assert line(stream) == bundle().greeting
 
@@ -88,7 +93,9 @@ def test_it_is_sent_once(tmp_path: Path) -> None:
 
 def test_two_at_once_do_not_spoil_each_other(tmp_path: Path) -> None:
     with started(tmp_path / "state") as one, started(tmp_path / "state") as other:
-        threads = [threading.Thread(target=send_and_greet, args=(stream,)) for stream in (one, other)]
+        for stream in (one, other):
+            assert line(stream) == bundle().needed
+        threads = [threading.Thread(target=send, args=(stream,)) for stream in (one, other)]
         for thread in threads:
             thread.start()
         for thread in threads:
