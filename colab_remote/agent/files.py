@@ -17,7 +17,7 @@ from colab_remote.both.ignore import Ignore
 from colab_remote.both.processes import runs_from
 from colab_remote.both.protocol import Refusal
 from colab_remote.both.records import Step, pack_requests, pack_steps, unpack_requests
-from colab_remote.both.scan import Known, Listing, known_of, pack_listing, scan
+from colab_remote.both.scan import CACHE, Known, Listing, known_of, pack_listing, scan
 from colab_remote.both.whole import read_json, write_json, write_whole
 
 _OURS = ".colab-remote"
@@ -44,7 +44,7 @@ def look(call: Call) -> dict[str, Any]:
     if mark and known != before:
         # It only saves time: a disk that is full must not end the sync that may free it.
         with contextlib.suppress(OSError):
-            write_whole(folder / _OURS / "digests", json.dumps(known).encode("ascii"))
+            write_whole(folder / _OURS / CACHE, json.dumps(known).encode("ascii"))
     return _facts(folder)
 
 
@@ -144,7 +144,7 @@ def _mark(folder: Path) -> dict[str, Any]:
 def _known(folder: Path) -> dict[str, Known]:
     """What earlier scans learned; it only saves time, so one that cannot be read is none."""
     try:
-        return known_of(json.loads((folder / _OURS / "digests").read_bytes()))
+        return known_of(json.loads((folder / _OURS / CACHE).read_bytes()))
     except (OSError, ValueError):
         return {}
 

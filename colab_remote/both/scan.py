@@ -19,6 +19,7 @@ from colab_remote.both.place import open_plain, unfit_target
 from colab_remote.both.whole import TEMPORARY
 
 MOST = 250_000  # entries of one side
+CACHE = "digests"  # the file, in a project's own folder at either end, of what its scans learned
 _AT_ONCE = 1000  # rows of a listing that are packed together
 _FRESH = 2 * 10**9  # nanoseconds in which a file system may not notice a second change
 

@@ -22,6 +22,8 @@ from sides import Host as Sides
 from sides import Laptop, Runtime, free_port, started_sshd, until
 
 from colab_remote.errors import Unreachable, WrongRuntime
+from colab_remote.laptop.connection import Connection
+from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.login import open_connection
 from colab_remote.ticket import fingerprint, parse_ticket
@@ -67,35 +69,36 @@ def test_several_agents_share_a_connection(host: Sides) -> None:
             agent.ask("ping")
 
 
+@contextmanager
+def agent_behind(host: Sides, delay: float) -> Iterator[tuple[BadNetwork, Connection, Conversation]]:
+    """An agent that is `delay` seconds away, each way, and taken for near where that is nothing."""
+    with BadNetwork(("127.0.0.1", host.runtime.port), delay=delay) as network:
+        ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
+        with closing(open_connection(Host("colab", parse_ticket(ticket), known(host).key))) as connection:
+            if not delay:  # on a busy machine a round trip may take long
+                until(lambda: connection.open_agent().close() or connection.quickest < 0.005)
+            yield network, connection, connection.open_agent()
+
+
 @pytest.mark.parametrize(("delay", "deflated"), [(0.0, False), (0.03, True)])
 def test_what_a_near_agent_says_is_not_deflated(host: Sides, tmp_path: Path, delay: float, deflated: bool) -> None:
     (tmp_path / "text").write_bytes(b"much of the same " * 20_000)
     asked = {"path": "text", "offset": 0, "size": 300_000, "digest": ""}
-    with BadNetwork(("127.0.0.1", host.runtime.port), delay=delay) as network:
-        ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
-        with closing(open_connection(Host("colab", parse_ticket(ticket), known(host).key))) as connection:
-            if not deflated:  # on a busy machine a round trip may take long
-                until(lambda: connection.open_agent().close() or connection.quickest < 0.005)
-            agent = connection.open_agent()
-            before = network.passed
-            assert len(agent.ask("output_send", folder=str(tmp_path), **asked).data) == 300_000
-            assert (network.passed - before < 200_000) == deflated
+    with agent_behind(host, delay) as (network, _, agent):
+        before = network.passed
+        assert len(agent.ask("output_send", folder=str(tmp_path), **asked).data) == 300_000
+        assert (network.passed - before < 200_000) == deflated
 
 
 @pytest.mark.parametrize(("delay", "megabytes"), [(0.0, 2), (0.05, 12)])
 def test_as_much_is_under_way_as_fills_the_line(host: Sides, tmp_path: Path, delay: float, megabytes: int) -> None:
     (tmp_path / "large").write_bytes(os.urandom(30 << 20))
     asked = {"path": "large", "offset": 0, "size": 30 << 20, "digest": ""}
-    with BadNetwork(("127.0.0.1", host.runtime.port), delay=delay) as network:
-        ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
-        with closing(open_connection(Host("colab", parse_ticket(ticket), known(host).key))) as connection:
-            if not delay:  # on a busy machine a round trip may take long
-                until(lambda: connection.open_agent().close() or connection.quickest < 0.005)
-            agent = connection.open_agent()
-            agent.start("output_send", folder=str(tmp_path), **asked)  # nobody reads the answer
-            until(lambda: connection.passed[1] > (megabytes << 20) * 0.95)
-            time.sleep(0.5)
-            assert connection.passed[1] < (megabytes << 20) * 1.2
+    with agent_behind(host, delay) as (_, connection, agent):
+        agent.start("output_send", folder=str(tmp_path), **asked)  # nobody reads the answer
+        until(lambda: connection.passed[1] > (megabytes << 20) * 0.95)
+        time.sleep(0.5)
+        assert connection.passed[1] < (megabytes << 20) * 1.2
 
 
 def test_the_cipher_is_aes_gcm(host: Sides) -> None:

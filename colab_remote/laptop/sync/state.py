@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colab_remote.both.scan import Known, known_of
+from colab_remote.both.scan import CACHE, Known, known_of
 from colab_remote.both.whole import FORMAT, NewerFormat, read_json, write_whole
 from colab_remote.errors import Refused
 from colab_remote.laptop.project import OURS, Project
@@ -80,7 +80,7 @@ def save_known(project: Project, known: dict[str, Known]) -> None:
 
 
 def _known(project: Project) -> Path:
-    return project.root / OURS / "digests"
+    return project.root / OURS / CACHE
 
 
 def _place(project: Project, disk: str) -> Path:
