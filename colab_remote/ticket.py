@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -85,6 +83,9 @@ def parse_ticket(text: str) -> Ticket:
 
 def fingerprint(key_blob: bytes) -> str:
     """`SHA256:...` of a public key's wire form, as `ssh-keygen -l` prints it."""
+    import base64
+    import hashlib  # brings OpenSSL with it: commands on a warm line make no fingerprint, and would wait for it
+
     return "SHA256:" + base64.b64encode(hashlib.sha256(key_blob).digest()).decode().rstrip("=")
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from colab_remote.both.protocol import (
     Frame,
@@ -58,8 +57,7 @@ class Way(Protocol):
         """A stream to a port of the agent's loopback."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole answer: what END said, and the DATA before it."""
 
     result: dict[str, Any]

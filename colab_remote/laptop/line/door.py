@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from zlib import crc32  # hashlib brings OpenSSL with it, which a command on a warm line would wait for
 
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
 from colab_remote.laptop.conversation import Stream
@@ -32,8 +31,7 @@ class Gone(Exception):
     """The line ended before it had answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(NamedTuple):
     """A host's line: where it listens, the lock that it holds for life, the record of its process, its log."""
 
     host: str
@@ -62,21 +60,20 @@ class Door:
 
 def door(host: str) -> Door:
     """Where the line of `host` is found by everybody who uses the same configuration. Raises Refused."""
-    name = hashlib.blake2b(f"{ours()}\0{host}".encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    return Door(host, f"{_run_folder()}/{name}")
+    return Door(host, f"{_run_folder()}/{crc32(os.fsencode(ours())):08x}{crc32(host.encode()):08x}")
 
 
 def installed() -> str:
     """What tells this installation from any other: a line and the commands that use it are of one."""
     root = Path(__file__).parents[2]
-    digest = hashlib.blake2b(f"{root}\0{sys.version}".encode("utf-8", "surrogateescape"), digest_size=8)
+    found = [f"{root} {sys.version}"]
     for folder in ("", "agent", "both", "laptop", "laptop/line", "laptop/sync"):
         with os.scandir(root / folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if entry.name.endswith(".py"):
                     facts = entry.stat()
-                    digest.update(f"{folder}/{entry.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+                    found.append(f"{folder}/{entry.name} {facts.st_size} {facts.st_mtime_ns}")
+    return f"{crc32(os.fsencode(' '.join(found))):08x}"
 
 
 def send_line(stream: Local, value: dict[str, Any]) -> None:
@@ -133,8 +130,9 @@ def _places() -> Iterator[Path]:
     """Folders that a system has for sockets, the best one first."""
     if sys.platform == "win32":
         return
-    if given := os.environ.get("XDG_RUNTIME_DIR"):
-        yield Path(given) / "colab-remote"
+    given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if given.is_absolute() and given.is_dir():  # `su` leaves that of a session which may be gone
+        yield given / "colab-remote"
     import tempfile  # only here: most commands on a warm line have nothing else to wait for
 
     shared = f"colab-remote-{os.geteuid()}"
