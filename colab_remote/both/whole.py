@@ -116,8 +116,12 @@ def flush_file_systems(folders: Iterable[str]) -> bool:
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600, mtime_ns: int | None = None) -> None:
     """Put `data` at `path`, whole or not at all; `mtime_ns` in nanoseconds, now when None."""
-    with WholeFile(path, mode, mtime_ns) as file:
-        file.write(data)
+    try:
+        with WholeFile(path, mode, mtime_ns) as file:
+            file.write(data)
+    except OSError as error:
+        error.filename = os.fspath(path)  # a full disk names none, and others the temporary one
+        raise
 
 
 def write_json(path: Path, value: dict[str, Any], mode: int = 0o600) -> None:

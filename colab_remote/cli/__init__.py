@@ -113,12 +113,24 @@ def run(arguments: Sequence[str] | None) -> int:
             raise
         if interrupted():
             return 130
-        failure = ColabRemoteError(
+        failure = _sentence(error)
+    output.fail(failure)
+    return failure.exit_code
+
+
+def _sentence(error: Exception) -> ColabRemoteError:
+    """What is said of an error that no command expects."""
+    if not isinstance(error, OSError):
+        return ColabRemoteError(
             f"a defect in colab-remote: {type(error).__name__}: {error}",
             "run it again with `colab-remote --debug` and report what it prints",
         )
-    output.fail(failure)
-    return failure.exit_code
+    if isinstance(error, FileNotFoundError) and not error.filename:  # so says os.getcwd
+        return Refused("the folder that this was called in is gone", "`cd` to one that is there, then again")
+    where = f"`{os.fsdecode(error.filename)}`" if error.filename else "this machine"
+    return ColabRemoteError(
+        f"{where}: {error.strerror or error}", "see to that, then again; `colab-remote --debug` shows what it was doing"
+    )
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -79,6 +79,9 @@ def list() -> None:
     if not hosts:
         output().say("no host is known here yet\n\nhint: run the cell that `colab-remote cell` prints, in Colab")
     sights = survey(hosts, output().timeout) if hosts else ()
+    for sight in sights:
+        if sight.why:
+            output().say(f"{sight.host.name}: {sight.why}")
     rows = [("HOST", "STATE", "WHAT", "TUNNEL", "LINE", "LAST CONTACT")] if sights else []
     output().report({"hosts": [_sight(sight) for sight in sights]}, columns([*rows, *map(_row, sights)]))
 

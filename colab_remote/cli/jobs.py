@@ -24,6 +24,6 @@ def jobs(host_name: str | None) -> None:
         # Jobs of hosts that were forgotten here are part of the story too.
         here = {job.id for job in found}
         found = sorted([*found, *(job for job in all_known() if job.id not in here)], key=lambda job: job.id)
-    for name in silent:
-        output().say(f"`{name}` does not answer; what is known here of its jobs may be old")
+    for name, why in silent.items():
+        output().say(f"{name}: {why}; what is known here of its jobs may be old")
     output().report({"jobs": [asdict(job) for job in found]}, job_lines(found))

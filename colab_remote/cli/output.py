@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,7 +47,8 @@ class Output:
     def fail(self, error: ColabRemoteError) -> None:
         """Print an error and what to do next, on stdout too where a program reads."""
         if self.json:
-            self.report({"error": facts_of(error)}, ())
+            with suppress(OSError):  # it may be what failed
+                self.report({"error": facts_of(error)}, ())
         if self.debug:
             import traceback
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 _AT_ONCE = 8  # hosts asked at the same time
 
 
-def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], list[str]]:
-    """The jobs of these hosts, oldest first, as they and our own records know them; and who did not answer.
+def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], dict[str, str]]:
+    """The jobs of these hosts, oldest first, as they and our own records know them; and why others did not answer.
 
     A job that a host which answers has no record of is lost; one of a host that does not is of unknown state.
     """
     answers = _ask_all(hosts, timeout)
     from colab_remote.laptop.history import all_known, remember
 
-    heard = {job.id: job for jobs in answers.values() for job in jobs or ()}
-    silent = [name for name, jobs in answers.items() if jobs is None]
+    silent = {name: answer.message for name, answer in answers.items() if isinstance(answer, ColabRemoteError)}
+    heard = {job.id: job for jobs in answers.values() if not isinstance(jobs, ColabRemoteError) for job in jobs}
     known = {
         job.id: job if job.over else replace(job, state="unknown" if job.host in silent else "lost")
         for job in all_known()
@@ -37,7 +37,7 @@ def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], lis
     return [found[identity] for identity in sorted(found)], silent
 
 
-def _ask_all(hosts: Sequence[Host], timeout: float | None) -> dict[str, list[Job] | None]:
+def _ask_all(hosts: Sequence[Host], timeout: float | None) -> dict[str, list[Job] | ColabRemoteError]:
     if len(hosts) == 1:
         return {hosts[0].name: _ask(hosts[0], timeout)}
     from concurrent.futures import ThreadPoolExecutor  # only here: one host answers sooner than this is imported
@@ -46,13 +46,13 @@ def _ask_all(hosts: Sequence[Host], timeout: float | None) -> dict[str, list[Job
         return dict(zip((host.name for host in hosts), pool.map(lambda host: _ask(host, timeout), hosts), strict=True))
 
 
-def _ask(host: Host, timeout: float | None) -> list[Job] | None:
+def _ask(host: Host, timeout: float | None) -> list[Job] | ColabRemoteError:
     try:
         with reach(host, timeout) as reached:
             asked = reached.open_agent().start("job_list")
             from colab_remote.laptop.history import job_of  # while the answer is on its way
 
             facts = asked.whole().result["jobs"]
-    except ColabRemoteError:
-        return None
+    except ColabRemoteError as error:
+        return error
     return [job for job in (job_of(each, host.name) for each in facts) if job]

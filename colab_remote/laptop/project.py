@@ -15,6 +15,7 @@ from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.lock import LOCK, sync_lock
 from colab_remote.laptop.places import account_home
+from colab_remote.laptop.settings import read_toml
 
 SETTINGS = "colab-remote.toml"
 OURS = ".colab-remote"
@@ -114,18 +115,8 @@ def check_name(name: str) -> str:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """What `colab-remote.toml` says, by the names of Project; empty without a file. Raises Refused."""
-    import tomllib  # only here, as what else a command may not need: `run -- true` waits for each import
-
-    try:
-        tables = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except UnicodeDecodeError:
-        raise Refused(f"`{path}` is not written in UTF-8", "save it as UTF-8: editors ask for the encoding") from None
-    except ValueError as error:
-        raise Refused(f"`{path}` is no TOML: {error}", "correct it there") from None
     found: dict[str, Any] = {}
-    for name, table in tables.items():
+    for name, table in read_toml(path).items():
         _expect(path, name, table, dict, tuple(_KEYS), name)
         for key, value in table.items():
             keys = _KEYS[name]

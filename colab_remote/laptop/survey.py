@@ -19,13 +19,17 @@ PATIENCE = 5.0  # seconds; a list must not wait for the dead
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A host: whether it answers, then what it is and how its line is; and when it last answered."""
+    """A host: whether it answers, then what it is and how its line is; and when it last answered.
+
+    `why` says what else is the matter.
+    """
 
     host: Host
     state: Literal["up", "gone", "another runtime", "trouble"]
     machine: Machine | None
     contact: float
     line: LineState | None = None
+    why: str = ""
 
 
 def survey(hosts: Sequence[Host], timeout: float | None = None) -> list[Sight]:
@@ -41,7 +45,7 @@ def _look(host: Host, timeout: float) -> Sight:
             return Sight(host, "up", machine, last_contact(host.name), ask_line(host.name))
     except Unreachable:
         return Sight(host, "gone", None, last_contact(host.name))
-    except WrongRuntime:
-        return Sight(host, "another runtime", None, last_contact(host.name))
-    except ColabRemoteError:
-        return Sight(host, "trouble", None, last_contact(host.name))
+    except WrongRuntime as error:
+        return Sight(host, "another runtime", None, last_contact(host.name), why=error.message)
+    except ColabRemoteError as error:
+        return Sight(host, "trouble", None, last_contact(host.name), why=error.message)

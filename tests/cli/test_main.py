@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -70,3 +72,37 @@ def test_a_closed_pipe_ends_quietly() -> None:
     command = f"{sys.executable} -m colab_remote --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", ["--help", "jobs --json"])
+def test_output_that_cannot_be_written_is_a_sentence(words: str, tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "colab_remote", *words.split()],
+            env={**os.environ, "HOME": str(tmp_path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: this machine: No space left on device\n\nhint: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_system_refuses_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".ssh").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "colab_remote", "cell"],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: `{tmp_path}/.ssh/colab-remote`: Not a directory\n\nhint: ")
+
+
+def test_a_folder_that_is_gone_is_a_sentence(tmp_path: Path) -> None:
+    script = f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m colab_remote sync"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the folder that this was called in is gone\n")

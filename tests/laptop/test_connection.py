@@ -145,7 +145,7 @@ def test_another_host_key_is_refused_by_all(laptop: Laptop, tmp_path: Path) -> N
         host = Host("colab", parse_ticket(runtime.ticket), laptop.ours / "id_ed25519")
         with pytest.raises(WrongRuntime):
             open_connection(host)
-        listed = laptop("list", "--json")
+        listed, jobs = laptop("list", "--json"), laptop("jobs")
     pinned, offered = runtime.ticket.partition("#")[2], other.ticket.partition("#")[2]
     assert (ours.returncode, ours.stdout) == (5, "")
     assert f"  pinned   {pinned}\n  offered  {offered}\n\nhint: " in ours.stderr
@@ -154,6 +154,8 @@ def test_another_host_key_is_refused_by_all(laptop: Laptop, tmp_path: Path) -> N
     assert plain.returncode == 255
     assert "HOST IDENTIFICATION HAS CHANGED" in plain.stderr
     assert '"another runtime"' in listed.stdout
+    for done in (listed, jobs):
+        assert "than the one pinned on " in done.stderr
 
 
 def test_a_key_that_is_not_let_in(laptop: Laptop, runtime: Runtime) -> None:

@@ -33,7 +33,6 @@ from colab_remote.laptop.line.start import since
 from colab_remote.laptop.line.way import connect, listen
 from colab_remote.laptop.lock import try_lock
 from colab_remote.laptop.meter import Traffic, meter
-from colab_remote.laptop.places import make_private
 from colab_remote.laptop.settings import line_idle
 
 _LOCKED = 10.0  # seconds for a line that ends to make room
@@ -260,7 +259,6 @@ def _answers(found: Door) -> bool:
 
 
 def _open_log(found: Door) -> None:
-    make_private(found.log.parent)
     handler = RotatingFileHandler(found.log, maxBytes=_LOG, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     _log.addHandler(handler)

@@ -16,19 +16,22 @@ from colab_remote.laptop.background import start_background
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.line.door import Door, Gone, Local, door, read_line, send_line
 from colab_remote.laptop.line.way import connect
+from colab_remote.laptop.places import make_private
 
 _PATIENCE = 15.0  # seconds for a line to listen
 _ENDING = 5.0  # seconds for one to end when told to
 
 
 def start_line(host: Host, found: Door) -> Local:
-    """A stream to the host's line after starting it. Raises ColabRemoteError where it does not come up.
+    """A stream to the host's line after starting it. Raises ColabRemoteError where it does not come up, and OSError.
 
     Asks for the passphrase of the host's key, where that needs one and ssh-agent does not hold it.
     """
     from colab_remote.laptop.keys import ask_passphrase  # here: a command on a warm line asks nobody
 
     passphrase = ask_passphrase(host.key)
+    make_private(found.log.parent)
+    os.close(os.open(found.log, os.O_WRONLY | os.O_CREAT, 0o600))  # of a failure its own process could tell nobody
     process = _launch(host.name, passphrase)
     deadline = time.monotonic() + _PATIENCE
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_command_on_a_warm_line_imports_neither_paramiko_nor_cryptography(host
     code, *modules = done.stdout.splitlines()[-1].split()
     assert code == "0"
     assert "colab_remote" in modules
-    assert not {"paramiko", "cryptography", "psutil", "rich"} & set(modules)
+    assert not {"paramiko", "cryptography", "hashlib", "psutil", "rich"} & set(modules)
 
 
 def test_it_ends_by_itself_without_use(host: Host) -> None:
@@ -217,6 +218,25 @@ def test_a_folder_that_others_can_reach_is_refused(host: Host) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "is not a folder of yours alone" in done.stderr
     folder.chmod(0o700)
+
+
+def test_a_log_that_cannot_be_kept_is_named(host: Host) -> None:
+    folder = host.laptop.home / ".local" / "state" / "colab-remote" / "log"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    done = host.laptop("status")
+    folder.unlink()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: `{folder}`: File exists\n")
+
+
+def test_without_the_sessions_folder_there_is_a_line_too(host: Host) -> None:
+    short = Path(host.laptop.env["XDG_RUNTIME_DIR"])
+    gone = {"XDG_RUNTIME_DIR": str(short / "gone"), "TMPDIR": str(short)}
+    ok(host.laptop, "jobs", **gone)
+    assert list(short.glob("colab-remote-*/*.sock"))
+    ok(host.laptop, "disconnect", "colab", **gone)
 
 
 def test_a_long_home_has_a_line_too(host: Host, tmp_path: Path) -> None:
