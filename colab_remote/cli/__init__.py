@@ -134,5 +134,11 @@ def _sentence(error: Exception) -> ColabRemoteError:
 
 
 def _usage_hint(error: click.ClickException) -> str:
+    from colab_remote.cli.trailing import Trailing
+
     context = getattr(error, "ctx", None)
-    return f"`{context.command_path} --help` shows how it is used" if context else ""
+    if context is None:
+        return ""
+    shown = f"`{context.command_path} --help` shows how it is used"
+    trails = isinstance(context.command, Trailing)
+    return f"{shown}; what is meant for the runtime stands after `--`" if trails else shown

@@ -77,10 +77,8 @@ def job_of(facts: dict[str, Any], host: str) -> Job | None:
 def home_of(job: Job, project: Path | None = None) -> Path:
     """The job's folder at home: where the index says, else in the project whose root is given, else ours."""
     index = _index(job.id)
-    try:
-        return Path(read_json(index)["folder"])
-    except (OSError, ValueError, KeyError):
-        pass
+    if found := _home(index):
+        return found
     home = project / ".colab-remote" / "jobs" / job.id if project else index.with_suffix("")
     make_private(index.parent)
     write_json(index, {"folder": str(home)})
@@ -120,9 +118,9 @@ def all_known() -> list[Job]:
 def choose(word: str | None, jobs: Iterable[Job]) -> Job:
     """The job that `word` means among `jobs`, the latest without one. Raises Refused for none or several."""
     by_id = {job.id: job for job in jobs}
-    if not by_id:
-        raise Refused("no job is known here", "`colab-remote run` and `train` start one")
     if word is None:
+        if not by_id:
+            raise Refused("no job is known here", "`colab-remote run` and `train` start one")
         return by_id[max(by_id)]
     found = find(word, (asdict(job) for job in by_id.values()))
     if len(found) == 1:
@@ -135,7 +133,7 @@ def choose(word: str | None, jobs: Iterable[Job]) -> Job:
 def _home(index: Path) -> Path | None:
     try:
         return Path(read_json(index)["folder"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.digest import digest_of
-from colab_remote.both.whole import flush_folder, read_json, write_json
+from colab_remote.both.whole import fits, flush_folder, read_json, write_json
 from colab_remote.errors import Refused
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.project import OURS, Project
@@ -76,9 +76,10 @@ class Home:
         self._folders: dict[str, list[str]] = {}  # files of each checkpoint that is a folder, as it was listed whole
         try:
             kept = read_json(self._record)
-            self._files, self._folders = kept["files"], kept.get("folders", {})
-        except (FileNotFoundError, ValueError, KeyError):
-            pass
+        except (FileNotFoundError, ValueError):
+            return
+        if fits(kept, {"files": dict, "folders": dict}):
+            self._files, self._folders = kept["files"], kept["folders"]
 
     def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
         """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.

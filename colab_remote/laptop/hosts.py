@@ -101,7 +101,10 @@ def choose_host(name: str | None, remembered: str | None = None) -> Host:
         return load_host(names[0])
     if not names:
         raise Refused("no host is known here yet", _known_hint())
-    raise Refused(f"several hosts are known here: {_listed(names)}", "say which one: --host NAME")
+    raise Refused(
+        f"several hosts are known here: {_listed(names)}",
+        "say which one: `--host NAME`, or just its name after `ssh`, `status` and `down`",
+    )
 
 
 def proxy_kept(scheme: str, address: str, port: int | None) -> str:

@@ -79,7 +79,7 @@ def require_project(start: Path) -> Project:
     """The project that `start` lies in. Raises Refused outside one."""
     project = find_project(start)
     if project is None:
-        raise Refused(f"`{start}` lies in no project", "`colab-remote init` makes a folder a project")
+        raise Refused(f"`{start.absolute()}` lies in no project", "`colab-remote init` makes a folder a project")
     return project
 
 

@@ -82,7 +82,9 @@ def init_project(folder: Path) -> Path:
     """Make `folder` a project by writing its `colab-remote.toml`; the file. Raises Refused where one is."""
     settings = folder / SETTINGS
     if never_project(folder.resolve()):
-        raise Refused(f"`{folder}` is a home folder or a drive's root, and never a project", "name a folder inside it")
+        raise Refused(
+            f"`{folder.absolute()}` is a home folder or a drive's root, and never a project", "name a folder inside it"
+        )
     if settings.exists():
         raise Refused(f"`{settings}` is there already", "edit it; every key in it may be left out")
     trains = (folder / "train.py").exists()

@@ -208,3 +208,21 @@ def test_another_laptops_job_is_seen_and_not_stopped_by_accident(host: Host, tmp
     assert "no job of this laptop is known" in done.stderr
     assert json.loads(host.laptop("jobs", "--json").stdout)["jobs"][-1]["state"] == "running"
     assert other("stop", identity, "--grace", "0").returncode == 0
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[]", "\x00", '{"format": 1}', "null"])
+def test_a_damaged_record_of_ours_is_no_defect(host: Host, damage: str) -> None:
+    identity = job_id(host, "--", "true")
+    assert host.laptop("logs", "-f", identity).returncode == 0
+    records = [*host.laptop.ours.glob("hosts/*.json"), *host.laptop.home.glob(".local/state/colab-remote/**/*.json")]
+    assert len(records) >= 3
+    for record in records:
+        whole = record.read_text()
+        empty = {**dict.fromkeys(json.loads(whole)), "format": 1}
+        record.write_text(json.dumps(empty) if damage == "null" else damage)
+        done = host.laptop("jobs")
+        record.write_text(whole)
+        assert done.returncode in (0, 1), done.stderr
+        assert "defect" not in done.stderr
+        assert "Traceback" not in done.stderr
+    assert identity in {job["id"] for job in json.loads(host.laptop("jobs", "--json").stdout)["jobs"]}

@@ -58,6 +58,13 @@ def test_an_unknown_command_is_wrong_usage_in_two_lines() -> None:
     assert "hint: `colab-remote --help`" in done.stderr
 
 
+@pytest.mark.parametrize("words", ["run ls -la", "run echo hi", "ssh colab nvidia-smi", "train --epochs 3"])
+def test_what_is_meant_for_the_runtime_and_stands_elsewhere_is_led_there(words: str) -> None:
+    done = colab_remote(*words.split())
+    assert done.returncode == 2
+    assert done.stderr.endswith("what is meant for the runtime stands after `--`\n")
+
+
 def test_with_json_an_error_is_a_document_on_stdout() -> None:
     done = colab_remote("connect", "--json", "nonsense")
     assert done.returncode == 2

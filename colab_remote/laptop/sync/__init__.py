@@ -150,9 +150,10 @@ def _mark(project: Project, far: Far, options: Options) -> dict[str, str]:
     if owner == project.id:
         return {"disk": far.mark.get("disk") or far.mark["begun"], **ours}
     if far.occupied and not options.adopt:
-        whose = f"is the folder of another project, `{far.mark.get('home')}`" if owner else "has files and no mark"
+        another = f"is the folder of another project, `{far.mark.get('home')}`, and not that of `{project.root}`"
+        unmarked = f"has files and no mark, neither of `{project.root}` nor of another project"
         raise Refused(
-            f"`{far.folder}` on `{options.host}` {whose}, and not that of `{project.root}`",
+            f"`{far.folder}` on `{options.host}` {another if owner else unmarked}",
             "`--adopt` merges the two; or give this project another `name` in colab-remote.toml",
         )
     return {"disk": os.urandom(16).hex(), **ours}
