@@ -45,8 +45,9 @@ class Storm:
         for _ in range(self.random.randrange(1, 5)):
             time.sleep(self.random.random())
             self._kill()
-        assert self._ended(run) == (0, WHOLE), "the job's output is not whole"
-        assert self._ended(logs) == (0, WHOLE), "the log is not whole"
+        for command in (run, logs):
+            code, said = self._ended(command)
+            assert (code, said) == (0, WHOLE), f"`{command.args}` ended with {code} and said {said!r}"
         # A sync says so when it is cut off, and the next one goes on with it.
         sync.communicate(timeout=PATIENCE)
         assert sync.returncode in (0, 4), f"sync ended with {sync.returncode}"

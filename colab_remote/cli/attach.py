@@ -16,7 +16,7 @@ from colab_remote.laptop.contact import Contact, contact
 from colab_remote.laptop.history import Job, home_of, root_of
 from colab_remote.laptop.hosts import load_host
 from colab_remote.laptop.jobs import follow
-from colab_remote.laptop.logcopy import read_log, tail
+from colab_remote.laptop.logcopy import show_log, tail
 from colab_remote.laptop.project import load_project
 
 
@@ -33,16 +33,15 @@ def attach(job: str | None) -> int:
     found = caught_up(chosen_job(job))
     begin, show = tail(home_of(found), shutil.get_terminal_size().lines - 1), Show()
     if found.over or not found.tty:
-        for piece in read_log(home_of(found), begin):
-            show(piece)
+        begin = show_log(home_of(found), begin, show)
     if found.over:
         return ended(found)
     with contact(load_host(found.host), output().timeout, output().say) as made, interruptible(found):
-        return stay(made, found, begin) if found.tty else _followed(made, found, show)
+        return stay(made, found, begin) if found.tty else _followed(made, found, show, begin)
 
 
-def _followed(made: Contact, job: Job, show: Show) -> int:
+def _followed(made: Contact, job: Job, show: Show, begin: int) -> int:
     root = root_of(job)
     if job.kind == "train" and root:
-        return see_through(made, load_project(root), job)
-    return ended(follow(made, None, job, show))
+        return see_through(made, load_project(root), job, begin)
+    return ended(follow(made, None, job, show, begin))

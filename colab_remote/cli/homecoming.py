@@ -21,8 +21,8 @@ from colab_remote.laptop.project import Project
 from colab_remote.laptop.training import left_there, mirrored, outputs_of
 
 
-def see_through(made: Contact, project: Project, job: Job) -> int:
-    """Follow the log and bring outputs home until both are complete; the job's exit code."""
+def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
+    """Follow the log from byte `begin` and bring outputs home until both are complete; the job's exit code."""
     arrivals: list[Arrival] = []
     rest = allowance(project.budget, made.host)
     shown = output()  # asked for here: the mirror's thread has no click context
@@ -40,7 +40,7 @@ def see_through(made: Contact, project: Project, job: Job) -> int:
             watched(project.root) as panel,
             mirrored(made, outputs_of(project, job, rest, panel.moving), tell) as mirror,
         ):
-            job = follow(made, None, job, panel.log)
+            job = follow(made, None, job, panel.log, begin)
             mirror.result()
         if job.state == "lost":
             return ended(job)

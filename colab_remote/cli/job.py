@@ -20,7 +20,7 @@ from colab_remote.laptop.history import Job, all_known, home_of, root_of
 from colab_remote.laptop.hosts import load_host
 from colab_remote.laptop.jobs import follow
 from colab_remote.laptop.jobs import stop as stop_job
-from colab_remote.laptop.logcopy import Clock, read_log, tail
+from colab_remote.laptop.logcopy import Clock, show_log, tail
 from colab_remote.laptop.logcopy import since as written_since
 from colab_remote.laptop.project import load_project
 from colab_remote.laptop.reach import reach
@@ -44,16 +44,15 @@ def logs(job: str | None, on: bool, lines: int | None, since: float | None, time
         chosen = caught_up(chosen)
     begin = max(0 if lines is None else tail(home, lines), 0 if since is None else written_since(home, since))
     show = Timed(Show(), Clock(home), begin) if timed else Show()
-    for piece in read_log(home, begin):
-        show(piece)
+    begin = show_log(home, begin, show)
     if not on:
         return 0
     if not chosen.over:
         with contact(load_host(chosen.host), output().timeout, output().say) as made, interruptible(chosen):
             root = root_of(chosen) if chosen.kind == "train" and not timed else None
             if root:  # what the training made comes home too, as `train` itself would have seen to
-                return see_through(made, load_project(root), chosen)
-            chosen = follow(made, None, chosen, show)
+                return see_through(made, load_project(root), chosen, begin)
+            chosen = follow(made, None, chosen, show, begin)
     return ended(chosen)
 
 

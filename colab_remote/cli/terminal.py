@@ -20,7 +20,7 @@ from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Exchange
 from colab_remote.laptop.history import Job, home_of
 from colab_remote.laptop.jobs import follow, type_at
-from colab_remote.laptop.logcopy import read_log
+from colab_remote.laptop.logcopy import show_log
 
 assert sys.platform != "win32"  # its consoles have other calls, see `need_terminal`
 
@@ -55,9 +55,7 @@ def at_terminal(made: Contact, job: Job, begin: int) -> Job | None:
         typing = pool.submit(typist.type, woken)
         show = Show()
         try:
-            for piece in read_log(home_of(job), begin):
-                show(piece)
-            return follow(made, None, job, show)
+            return follow(made, None, job, show, show_log(home_of(job), begin, show))
         except ContactLost:
             if typist.left:
                 return None

@@ -17,8 +17,9 @@ from colab_remote.cli.trailing import Trailing
 from colab_remote.errors import ContactLost, Unreachable
 from colab_remote.laptop.awake import awake
 from colab_remote.laptop.contact import contact
-from colab_remote.laptop.history import Job
+from colab_remote.laptop.history import Job, home_of
 from colab_remote.laptop.hosts import choose_host
+from colab_remote.laptop.logcopy import tail
 from colab_remote.laptop.meter import Allowance, allowance
 from colab_remote.laptop.outputs import bring_home
 from colab_remote.laptop.project import remembered_host, require_project, work_folder
@@ -52,7 +53,7 @@ def train(context: click.Context, folder: Path | None, resume: bool, keep_going:
                 if wish.detach:
                     return detached(job)
                 with interruptible(job, wish.stop_on_interrupt):
-                    return see_through(made, project, job)
+                    return see_through(made, project, job, tail(home_of(job), 0))
         except (Unreachable, ContactLost) as error:
             if not keep_going or job is None:
                 raise

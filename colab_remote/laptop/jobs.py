@@ -80,12 +80,14 @@ def not_started() -> Iterator[None]:
         raise NotStarted(error.message, error.hint) from error
 
 
-def follow(contact: Contact, conversation: Conversation | None, job: Job, show: Callable[[bytes], object]) -> Job:
-    """Bring the log home until the job is over, handing what is new to `show`; the job as it ended.
+def follow(
+    contact: Contact, conversation: Conversation | None, job: Job, show: Callable[[bytes], object], begin: int = 0
+) -> Job:
+    """Bring the log home until the job is over, handing it to `show` from byte `begin`; the job as it ended.
 
     Contact may break and come back meanwhile. Raises ContactLost when it was lost for good.
     """
-    with LogCopy(remember(job), contact.say) as copy:
+    with LogCopy(remember(job), contact.say, begin) as copy:
         while True:
             try:
                 return _read_on(conversation or contact.open_agent(), job, copy, show, on=True)

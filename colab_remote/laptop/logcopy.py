@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,15 +17,15 @@ _BINARY = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 class LogCopy:
-    """A job's log at home, open for growing at `offset`; `notes` counts the notes of its times.
+    """A job's log at home, open for growing at `offset`, its end or `begin`; `notes` counts the notes of its times.
 
     Several commands may follow one job: each writes at its own place, and there the same bytes.
     """
 
-    def __init__(self, home: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, home: Path, say: Callable[[str], None], begin: int | None = None) -> None:
         self._say, self._full = say, False
         self._log, self._times = (os.open(home / name, _BINARY, 0o600) for name in ("log", "times"))
-        self.offset = os.fstat(self._log).st_size
+        self.offset = os.fstat(self._log).st_size if begin is None else begin
         self.notes = os.fstat(self._times).st_size // logtimes.LINE
 
     def __enter__(self) -> LogCopy:
@@ -94,14 +94,16 @@ def since(home: Path, moment: float) -> int:
     return notes[number][0] if number < len(notes) else (home / "log").stat().st_size
 
 
-def read_log(home: Path, begin: int = 0) -> Iterator[bytes]:
-    """What is at home of a job's log, from byte `begin`."""
+def show_log(home: Path, begin: int, show: Callable[[bytes], object]) -> int:
+    """Hand what is at home of a job's log, from byte `begin`, to `show`; the byte where that ends."""
     try:
         with (home / "log").open("rb") as file:
             file.seek(begin)
-            yield from iter(lambda: file.read(_PIECE), b"")
+            while piece := file.read(_PIECE):
+                show(piece)
+            return file.tell()
     except FileNotFoundError:
-        return
+        return 0
 
 
 def tail(home: Path, lines: int) -> int:

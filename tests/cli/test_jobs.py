@@ -15,6 +15,10 @@ import pytest
 from sides import PATIENCE, Host, Laptop, until
 
 from colab_remote.both.jobrecord import make_id
+from colab_remote.laptop.contact import contact
+from colab_remote.laptop.history import all_known, choose
+from colab_remote.laptop.hosts import load_host
+from colab_remote.laptop.jobs import follow
 
 
 def job_id(host: Host, *words: str) -> str:
@@ -61,6 +65,27 @@ def test_a_jobs_own_bytes_come_through(host: Host) -> None:
     with host.laptop.started("logs", "-f", identity) as shown:
         assert shown.stdout is not None
         assert shown.stdout.buffer.read() == b"a\rb\x1b[31m\xff\n"
+
+
+def test_whoever_follows_a_log_beside_others_is_shown_all_of_it(host: Host) -> None:
+    identity = job_id(host, "--", "for i in $(seq 600); do echo $i; sleep 0.005; done")
+    followers = []
+    for _ in range(6):
+        followers.append(host.laptop.started("logs", "-f", identity))
+        time.sleep(0.3)  # those before are at it when the next one begins
+    shown = [follower.communicate(timeout=PATIENCE)[0] for follower in followers]
+    assert shown == ["".join(f"{number}\n" for number in range(1, 601))] * 6
+
+
+def test_what_came_home_by_another_command_meanwhile_is_shown_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = job_id(host, "--", "seq 1000")
+    whole = host.laptop("logs", "-f", identity).stdout.encode()
+    for name, value in {**host.laptop.env, "COLAB_REMOTE_LINE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    shown = bytearray()
+    with contact(load_host("colab"), PATIENCE, print) as made:
+        follow(made, None, choose(identity, all_known()), shown.extend, begin=100)
+    assert shown == whole[100:]
 
 
 def test_the_last_lines_of_a_log(host: Host) -> None:
