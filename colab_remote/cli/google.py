@@ -102,7 +102,7 @@ def _bring_outputs(host: Host) -> None:
         for root in sorted(root for root in roots if root):
             project = load_project(root)
             agent = reached.open_agent()
-            for arrival in bring_home(agent, project, work_folder(host, project), everything=True):
+            for arrival in bring_home(agent, project, work_folder(host, project), everything=True, say=output().say):
                 output().say(visible(arrival_line(arrival)))
 
 

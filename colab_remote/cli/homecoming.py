@@ -38,7 +38,7 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
     try:
         with (
             watched(project.root) as panel,
-            mirrored(made, outputs_of(project, job, rest, panel.moving), tell) as mirror,
+            mirrored(made, outputs_of(project, job, rest, panel.moving, shown.say), tell) as mirror,
         ):
             job = follow(made, None, job, panel.log, begin)
             mirror.result()

@@ -98,7 +98,7 @@ def _warn_of_checkpoints(project: Project) -> None:
 def _resumed(conversation: Conversation, leg: Leg, host: Host) -> Checkpoint | None:
     """The checkpoint to go on from, there too. Raises Refused where there is none, unless lenient."""
     try:
-        found = send_checkpoint(conversation, leg.project, host)
+        found = send_checkpoint(conversation, leg.project, host, output().say)
     except Refused:
         if not leg.lenient:
             raise

@@ -72,7 +72,7 @@ def pull(folder: Path | None, host_name: str | None, force: bool) -> None:
     with contact(host, output().timeout, output().say) as made:
         rest = Allowance() if force else allowance(project.budget, host)
         there = work_folder(host, project)
-        arrivals = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest))
+        arrivals = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest, say=output().say))
     lines = [visible(arrival_line(arrival)) for arrival in arrivals]
     output().report({"home": [asdict(arrival) for arrival in arrivals], "waiting": rest.waiting}, lines)
     if not arrivals:

@@ -7,6 +7,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.digest import digest_of
 from colab_remote.both.whole import fits, flush_folder, read_json, write_json
 from colab_remote.errors import Refused
+from colab_remote.laptop.lock import held
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.project import OURS, Project
 
@@ -72,14 +74,18 @@ class Home:
         self._patterns = matcher([*project.outputs, *project.checkpoints])
         self._units = Units(project.checkpoints)
         self._record = self._ours / "outputs.json"
+        self.lock = self._ours / "outputs.lock"
         self._files: dict[str, dict[str, Any]] = {}
         self._folders: dict[str, list[str]] = {}  # files of each checkpoint that is a folder, as it was listed whole
-        try:
-            kept = read_json(self._record)
-        except (FileNotFoundError, ValueError):
-            return
-        if fits(kept, {"files": dict, "folders": dict}):
-            self._files, self._folders = kept["files"], kept["folders"]
+        self._load()
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether no other command brings outputs home as long as this lasts; then all that came is known."""
+        with held(self.lock) as ours:
+            if ours:
+                self._load()
+            yield ours
 
     def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
         """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.
@@ -122,8 +128,10 @@ class Home:
         """Note that a file of a checkpoint lies on the runtime now as that inode: it need not come back."""
         place = self.project.root / path
         facts = {"path": path, "size": place.stat().st_size, "mtime_ns": place.stat().st_mtime_ns, "checkpoint": True}
-        self._files[path] = {"job": "", **self._files.get(path, {}), **facts, "inode": inode}
-        self._save()
+        with self.turn() as ours:
+            if ours:  # else it comes back once, and is what lies here
+                self._files[path] = {"job": "", **self._files.get(path, {}), **facts, "inode": inode}
+                self._save()
 
     def checkpoints(self) -> list[Checkpoint]:
         """The whole checkpoints at home, the newest last."""
@@ -221,6 +229,14 @@ class Home:
         make_private(kept.parent)
         os.replace(place, kept)
         return kept.relative_to(self.project.root).as_posix()
+
+    def _load(self) -> None:
+        try:
+            kept = read_json(self._record)
+        except (FileNotFoundError, ValueError):
+            return
+        if fits(kept, {"files": dict, "folders": dict}):
+            self._files, self._folders = kept["files"], kept["folders"]
 
     def _save(self) -> None:
         write_json(self._record, {"files": self._files, "folders": self._folders})

@@ -1,4 +1,7 @@
-"""One sync of a project at a time. The system lets go of a lock with the process that held it, however that ended."""
+"""One sync of a project at a time, and one command that brings its outputs home.
+
+The system lets go of a lock with the process that held it, however that ended.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,31 @@ _SPAN = 1 << 30  # where the locked byte lies: Windows lets nobody read a locked
 @contextmanager
 def sync_lock(path: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock at `path`, waiting up to `patience` seconds. Raises Refused with who holds it."""
+    deadline = time.monotonic() + patience
+    while True:
+        with held(path) as ours:
+            if ours:
+                yield
+                return
+        if time.monotonic() > deadline:
+            raise Refused(f"another sync of this project runs: {holder(path)}", "wait for it, or end it")
+        time.sleep(_LOOK)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Whether the lock at `path` is ours, which it is then as long as this lasts."""
     with open(path, "a+b") as file:
-        deadline = time.monotonic() + patience
-        while not try_lock(file.fileno()):
-            if time.monotonic() > deadline:
-                raise Refused(f"another sync of this project runs: {_holder(path)}", "wait for it, or end it")
-            time.sleep(_LOOK)
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}).encode("ascii"))
-        file.flush()
-        yield
+        ours = try_lock(file.fileno())
+        if ours:
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "since": time.time()}).encode("ascii"))
+            file.flush()
+        yield ours
 
 
-def _holder(path: Path) -> str:
+def holder(path: Path) -> str:
+    """Who holds the lock: `process 123, since 12:41:00`."""
     try:
         said = json.loads(path.read_bytes())
         return f"process {int(said['pid'])}, since {time.strftime('%H:%M:%S', time.localtime(float(said['since'])))}"

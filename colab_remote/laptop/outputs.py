@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from colab_remote.both.digest import digest_of
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.home import SMALL, Arrival, Home, Output
+from colab_remote.laptop.lock import holder
 from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.project import Project
 
+_TURN = 0.3  # seconds after which a command that waits for another one looks again
 Moving = Callable[[Output, int], object]  # hears of an output on its way, and how many of its bytes are here
 
 
@@ -56,31 +59,54 @@ def bring_home(
     everything: bool = False,
     rest: Allowance | None = None,
     moving: Moving = lambda output, here: None,
+    say: Callable[[str], object] = lambda text: None,
 ) -> Iterator[Arrival]:
     """Bring outputs home, the most urgent first; with a `job`, until it is over and all that it made is here.
 
     Of checkpoints the newest and the best, as `keep` says, or `everything`. What is more than the `rest` of a budget
-    waits, and is named there.
+    waits, and is named there. One command at a time brings a project's outputs: `say` hears whom another waits for.
     """
     home, known, rest = Home(project), "", rest or Allowance()
+    told = False
     while True:
         listing = list_outputs(conversation, project, folder, job=job, wait=wait if known else 0.0, known=known)
-        known = listing.digest
-        for output in home.missing(listing.outputs, everything):
-            partial = home.begin(output)
-            if not rest.admits(output.path, output.size - _size(partial)):
-                continue
-            try:
-                yield _fetched(home, conversation, folder, output, partial, moving)
-                if not everything:
-                    home.prune(output.job)
-            except Changed:
-                known = ""
-            if output.size > SMALL:
-                known = ""  # it took a while: something more urgent may be there by now
-                break
-        if known and (listing.over or not job):
+        with home.turn() as ours:
+            fetched = _fetched_all(home, conversation, folder, listing.outputs, everything, rest, moving)
+            complete = ours and (yield from fetched)
+        if complete and (listing.over or not job):
             return
+        known = listing.digest if complete else ""
+        if not ours:
+            if not told:
+                say(f"home     another command brings this project's outputs, and goes first: {holder(home.lock)}")
+            told = True
+            time.sleep(_TURN)
+
+
+def _fetched_all(
+    home: Home,
+    conversation: Conversation,
+    folder: str,
+    outputs: Sequence[Output],
+    everything: bool,
+    rest: Allowance,
+    moving: Moving,
+) -> Generator[Arrival, None, bool]:
+    """Bring what is missing of the `outputs`; whether that is all there is, as far as they tell."""
+    complete = True
+    for output in home.missing(outputs, everything):
+        partial = home.begin(output)
+        if not rest.admits(output.path, output.size - _size(partial)):
+            continue
+        try:
+            yield _fetched(home, conversation, folder, output, partial, moving)
+            if not everything:
+                home.prune(output.job)
+        except Changed:
+            complete = False
+        if output.size > SMALL:
+            return False  # it took a while: something more urgent may be there by now
+    return complete
 
 
 def _fetched(

@@ -57,10 +57,12 @@ def set_up(contact: Contact, conversation: Conversation, project: Project, show:
     return True
 
 
-def send_checkpoint(conversation: Conversation, project: Project, host: Host) -> Checkpoint:
+def send_checkpoint(
+    conversation: Conversation, project: Project, host: Host, say: Callable[[str], object]
+) -> Checkpoint:
     """The newest whole checkpoint, on the runtime as well when this returns. Raises Refused where there is none."""
     folder = work_folder(host, project)
-    for _ in bring_home(conversation, project, folder):
+    for _ in bring_home(conversation, project, folder, say=say):
         pass  # what a job left there while nobody followed it is newer than what is here
     home = Home(project)
     kept = _in_vault(conversation, project, folder)
@@ -136,9 +138,9 @@ def mirrored(contact: Contact, bring: Bring, tell: Callable[[Arrival], None]) ->
             raise
 
 
-def outputs_of(project: Project, job: Job, rest: Allowance, moving: Moving) -> Bring:
+def outputs_of(project: Project, job: Job, rest: Allowance, moving: Moving, say: Callable[[str], object]) -> Bring:
     """What brings that job's outputs home until it is over, as far as the `rest` of a budget goes."""
-    return lambda talk: bring_home(talk, project, job.folder, job.id, _WAIT, rest=rest, moving=moving)
+    return lambda talk: bring_home(talk, project, job.folder, job.id, _WAIT, rest=rest, moving=moving, say=say)
 
 
 def _mirror(contact: Contact, bring: Bring, tell: Callable[[Arrival], None]) -> None:

@@ -64,7 +64,7 @@ def alone(state: Path) -> Iterator[int]:
             yield lock.fileno()
     except OSError as error:
         raise ColabRemoteError(
-            f"the state folder cannot be used: {error}",
+            f"the state folder cannot be used: {error.strerror or error} at `{error.filename or state}`",
             f"remove what is in the way, or move `{state}` away, and launch again",
         ) from None
 

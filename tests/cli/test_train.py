@@ -128,6 +128,31 @@ def test_coming_back_to_a_training_brings_outputs_home_too(host: Host, project: 
     assert "step-3.pt, " in host.laptop("jobs").stdout
 
 
+def test_several_commands_at_once_bring_the_same_outputs_home(host: Host, project: Path) -> None:
+    (project / "train.py").write_text(
+        "import os, pathlib, time, zipfile\n"
+        "pathlib.Path('saved').mkdir()\n"
+        "for step in range(40):\n"
+        "    with zipfile.ZipFile('new', 'w') as archive: archive.writestr('step', os.urandom(2_000_000))\n"
+        "    os.replace('new', f'saved/part-{step % 5}')\n"
+        "    with open('saved/metrics.jsonl', 'a') as file: print(step, file=file)\n"
+        "    time.sleep(0.1)\n"
+    )
+    identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
+    words = [("logs", "-f", identity), ("attach", identity), ("pull",), ("pull",)]
+    commands = [host.laptop.started(*each, cwd=project) for each in words]
+    said = [command.communicate(timeout=PATIENCE)[1] for command in commands]
+    assert [command.returncode for command in commands] == [0, 0, 0, 0], said
+    there = host.runtime.workdir / project.name / "saved"
+    for path in there.iterdir():
+        assert (project / "saved" / path.name).read_bytes() == path.read_bytes(), said
+    ours = project / ".colab-remote"
+    assert list((ours / "partial").iterdir()) == [], said
+    assert not (ours / "kept").exists(), said
+    assert "damaged" not in "".join(said)
+    assert "outputs wait" not in "".join(said)
+
+
 def test_after_the_vm_died_training_resumes_on_another_from_the_newest_checkpoint_at_home(
     host: Host, project: Path, tmp_path: Path
 ) -> None:
