@@ -55,8 +55,8 @@ def disconnect(name: str) -> None:
     """Forget a host: its line, record, pinned key and block; with the last one our `Include` in the user's config."""
     if name not in host_names():
         load_host(name)
+    forget_host(name)  # first: a command that uses the line would start it again
     stop_line(name)
-    forget_host(name)
     hosts = all_hosts()
     ssh_config.write_config(hosts)
     ssh_config.unpin(name)

@@ -6,11 +6,11 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from colab_remote.errors import ContactLost, Unreachable, WrongRuntime
+from colab_remote.errors import ColabRemoteError, ContactLost, Refused, Unreachable
 from colab_remote.laptop.conversation import Conversation
-from colab_remote.laptop.hosts import Host, load_host
+from colab_remote.laptop.hosts import Host, host_names, load_host
 from colab_remote.laptop.reach import Reach, reach
 
 PATIENCE = 300.0  # seconds for which lost contact is sought again, unless --timeout says otherwise
@@ -47,9 +47,13 @@ class Contact:
         patience = self._timeout or PATIENCE
         deadline = time.monotonic() + patience
         for attempt in itertools.count():
-            self.host = load_host(self.host.name)  # it may have been connected anew meanwhile
             try:
+                self.host = load_host(self.host.name)  # it may have been connected anew meanwhile
                 found = self.open_agent()
+            except Refused:
+                if self.host.name in host_names():
+                    raise
+                raise ContactLost(f"`{self.host.name}` is not known here any more") from None
             except Unreachable as error:
                 if attempt == _TOLD:
                     self.say(f"lost     {error.message}; trying again for {patience:.0f} s")
@@ -81,15 +85,15 @@ class Contact:
 
 
 def wait_for(name: str) -> Host:
-    """The host called `name` once it answers, by its ticket of that moment: a new `connect` counts. Raises Refused."""
+    """The host called `name` once it answers, by its ticket of that moment: a new `connect` counts."""
     while True:
-        host = load_host(name)
-        try:
+        # Whatever is wrong with it, a new VM at the old address or a host that was forgotten: `connect` mends that.
+        with suppress(ColabRemoteError):
+            host = load_host(name)
             with reach(host, _ATTEMPT) as reached:
                 reached.open_agent().close()
             return host
-        except (Unreachable, WrongRuntime):  # another key is a new VM at the old address, which waits for its ticket
-            time.sleep(PAUSES[-1])
+        time.sleep(PAUSES[-1])
 
 
 @contextmanager

@@ -110,6 +110,18 @@ def test_since_and_timestamps_by_this_laptops_clock(host: Host) -> None:
     assert host.laptop("logs", "--since", "0s", identity).stdout == ""
 
 
+def test_a_host_that_is_forgotten_meanwhile_is_contact_lost(host: Host) -> None:
+    with host.laptop.started("run", "--name", "left", "--", "echo begun; sleep 300") as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begun\n"
+        assert host.laptop("disconnect", "colab").returncode == 0
+        errors = running.communicate(timeout=PATIENCE)[1]
+    assert running.returncode == 255
+    assert "error: `colab` is not known here any more; `left` may still be running there\n" in errors
+    assert host.laptop("connect", host.runtime.ticket, "--open", "none").returncode == 0
+    assert host.laptop("stop", "left", "--grace", "0").returncode == 0
+
+
 def test_stop_ends_the_whole_process_group(host: Host) -> None:
     identity = job_id(host, "--name", "stubborn", "--", "trap '' TERM; sleep 300 & echo $!; wait; sleep 300")
     deadline = time.monotonic() + PATIENCE

@@ -187,6 +187,7 @@ def test_a_lost_host_is_waited_for_and_training_goes_on_by_itself(host: Host, pr
             (project / "wait-2").unlink()
             assert training.stderr is not None
             until(lambda: "waiting  for `colab`" in training.stderr.readline())
+            assert host.laptop("disconnect", "colab").returncode == 0
             connect(host.laptop, other)
             said, errors = training.communicate(timeout=PATIENCE)
         assert training.returncode == 0, errors
