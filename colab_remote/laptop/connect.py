@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from colab_remote.laptop import ssh_config
 from colab_remote.laptop.dial import dial
 from colab_remote.laptop.hosts import Host, all_hosts, check_name, forget_host, host_names, load_host, save_host
 from colab_remote.laptop.line.start import stop_line
+from colab_remote.laptop.lock import sync_lock
 from colab_remote.laptop.machine import Machine, ask_machine
-from colab_remote.laptop.places import ours
+from colab_remote.laptop.places import make_private, ours
 from colab_remote.laptop.proxy import ENVIRONMENT, proxy_to
 from colab_remote.laptop.reach import reach
 from colab_remote.ticket import Ticket
@@ -42,12 +43,13 @@ def connect(
     if not replacing:
         _keep_one_that_answers(host)
     host = replace(host, pinned=time.time(), gpu=machine.kind, single=single)
-    others = [other for other in all_hosts() if other.name != name]
-    # What may fail for a reason of the user's comes first; ssh passes over an `Include` of nothing.
-    ssh_config.add_include()
-    ssh_config.pin(name, kind, host_key)
-    ssh_config.write_config([*others, host])
-    save_host(host)
+    with _alone():
+        others = [other for other in all_hosts() if other.name != name]
+        # What may fail for a reason of the user's comes first; ssh passes over an `Include` of nothing.
+        ssh_config.add_include()
+        ssh_config.pin(name, kind, host_key)
+        ssh_config.write_config([*others, host])
+        save_host(host)
     return host, machine
 
 
@@ -55,14 +57,20 @@ def disconnect(name: str) -> None:
     """Forget a host: its line, record, pinned key and block; with the last one our `Include` in the user's config."""
     if name not in host_names():
         load_host(name)
-    forget_host(name)  # first: a command that uses the line would start it again
+    with _alone():
+        forget_host(name)  # first: a command that uses the line would start it again
+        hosts = all_hosts()
+        ssh_config.write_config(hosts)
+        ssh_config.unpin(name)
+        if not hosts:
+            ssh_config.remove_include()
+            (ours() / "config").unlink()
     stop_line(name)
-    hosts = all_hosts()
-    ssh_config.write_config(hosts)
-    ssh_config.unpin(name)
-    if not hosts:
-        ssh_config.remove_include()
-        (ours() / "config").unlink()
+
+
+def _alone() -> AbstractContextManager[None]:
+    """No other command changes which hosts are known. Raises Refused where one takes too long."""
+    return sync_lock(make_private(ours()) / "lock", other="another `connect` or `disconnect`")
 
 
 def _proxy(name: str, ticket: Ticket, named: str | None) -> str:

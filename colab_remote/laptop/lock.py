@@ -1,4 +1,4 @@
-"""One sync of a project at a time, and one command that brings its outputs home.
+"""What one command does at a time: a sync of a project, bringing its outputs home, changing which hosts are known.
 
 The system lets go of a lock with the process that held it, however that ended.
 """
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from colab_remote.errors import Refused
@@ -22,8 +23,8 @@ _SPAN = 1 << 30  # where the locked byte lies: Windows lets nobody read a locked
 
 
 @contextmanager
-def sync_lock(path: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock at `path`, waiting up to `patience` seconds. Raises Refused with who holds it."""
+def sync_lock(path: Path, patience: float = PATIENCE, other: str = "another sync of this project") -> Iterator[None]:
+    """Hold the lock at `path`, waiting up to `patience` seconds for the `other`. Raises Refused with who holds it."""
     deadline = time.monotonic() + patience
     while True:
         with held(path) as ours:
@@ -31,14 +32,14 @@ def sync_lock(path: Path, patience: float = PATIENCE) -> Iterator[None]:
                 yield
                 return
         if time.monotonic() > deadline:
-            raise Refused(f"another sync of this project runs: {holder(path)}", "wait for it, or end it")
+            raise Refused(f"{other} runs: {holder(path)}", "wait for it, or end it")
         time.sleep(_LOOK)
 
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
     """Whether the lock at `path` is ours, which it is then as long as this lasts."""
-    with open(path, "a+b") as file:
+    with open(path, "a+b", opener=partial(os.open, mode=0o600)) as file:
         ours = try_lock(file.fileno())
         if ours:
             file.truncate(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -251,6 +252,20 @@ def test_what_a_login_shell_prints_first_does_no_harm(laptop: Laptop, tmp_path: 
         runtime.admit(laptop.public_line())
         done = laptop("connect", runtime.ticket)
     assert done.returncode == 0, done.stderr
+
+
+def test_several_at_once_are_all_known_to_ssh_and_forgotten(laptop: Laptop, runtime: Runtime) -> None:
+    names = [f"vm-{number}" for number in range(6)]
+    runtime.admit(laptop.public_line())
+    connecting = [laptop.started("connect", runtime.ticket, "--name", name, "--open", "none") for name in names]
+    assert [(command.communicate()[1], command.returncode) for command in connecting] == [("", 0)] * 6
+    generated = (laptop.ours / "config").read_text()
+    assert sorted(re.findall(r"^Host (.+)$", generated, re.MULTILINE)) == names
+    assert (laptop.home / ".ssh" / "config").read_text().count("Include") == 1
+    leaving = [laptop.started("disconnect", name) for name in names]
+    assert [(command.communicate()[0], command.returncode) for command in leaving] == [("", 0)] * 6
+    assert not (laptop.home / ".ssh" / "config").exists()
+    assert not (laptop.ours / "config").exists()
 
 
 def test_interrupted_it_leaves_nothing_half_written(laptop: Laptop, runtime: Runtime) -> None:
