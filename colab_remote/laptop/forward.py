@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from colab_remote.errors import ColabRemoteError, Refused, Unreachable
+from colab_remote.laptop.arrivals import arrivals
 from colab_remote.laptop.conversation import Stream
 
 _PIECE = 1 << 18
@@ -29,15 +30,15 @@ def lead_there(listener: socket.socket, open_stream: Callable[[], Stream], say: 
     def lead(client: socket.socket) -> None:
         try:
             join(client, open_stream())
-        except ColabRemoteError as error:
-            client.close()
-            say(error.message)
-
-    while True:
-        try:
-            client, _ = listener.accept()
-        except OSError:
             return
+        except ColabRemoteError as error:
+            why = error.message
+        except OSError as error:
+            why = f"this laptop: {error.strerror or error}"
+        client.close()
+        say(why)
+
+    for client in arrivals(listener):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threading.Thread(target=lead, args=(client,), daemon=True).start()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from colab_remote.laptop.conversation import Conversation, Stream
@@ -64,4 +64,5 @@ def _connection(host: Host, timeout: float | None) -> Iterator[Reach]:
         yield connection
     finally:
         connection.close()
-        meter(host.name, tunnel(host.ticket), Traffic(*connection.passed))
+        with suppress(OSError):  # a full disk here is no reason to fail
+            meter(host.name, tunnel(host.ticket), Traffic(*connection.passed))

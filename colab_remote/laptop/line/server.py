@@ -18,6 +18,7 @@ from typing import Any
 
 from colab_remote.both.whole import write_json
 from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.laptop.arrivals import arrivals
 from colab_remote.laptop.line.door import (
     FORMAT,
     Door,
@@ -89,11 +90,7 @@ class Line:
             return self._idle if self._users else self._used + self._idle - time.monotonic()
 
     def _admit(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
+        for client in arrivals(self._listener):
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: Local) -> None:
@@ -179,8 +176,9 @@ class Line:
             passed, before = self._link.passed(), self._metered
             if passed != before:
                 more = Traffic(passed.up - before.up, passed.down - before.down)
-                meter(self.name, self._link.tunnel, more)
-                self._metered = passed
+                with suppress(OSError):  # the disk is full, say: a later time counts this too
+                    meter(self.name, self._link.tunnel, more)
+                    self._metered = passed
 
     def _drain(self) -> None:
         """End when all that was lent has been given back."""

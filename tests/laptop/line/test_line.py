@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -229,6 +230,20 @@ def test_a_log_that_cannot_be_kept_is_named(host: Host) -> None:
     folder.unlink()
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: `{folder}`: File exists\n")
+
+
+def test_a_full_disk_does_not_end_it(host: Host, small_disk: Path) -> None:
+    full = {"XDG_STATE_HOME": str(small_disk)}
+    ok(host.laptop, "jobs", **full)
+    first = only(host.laptop)
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
+        while True:
+            ballast.write(bytes(1 << 12))
+    for _ in range(3):
+        assert "used by nobody else" in ok(host.laptop, "status", **full).stdout
+    assert only(host.laptop) == first
+    ok(host.laptop, "jobs", COLAB_REMOTE_LINE="0", **full)
+    assert "defect" not in (small_disk / "colab-remote/log/colab").read_text()
 
 
 def test_without_the_sessions_folder_there_is_a_line_too(host: Host) -> None:
