@@ -125,12 +125,20 @@ def _sentence(error: Exception) -> ColabRemoteError:
             f"a defect in colab-remote: {type(error).__name__}: {error}",
             "run it again with `colab-remote --debug` and report what it prints",
         )
-    if isinstance(error, FileNotFoundError) and not error.filename:  # so says os.getcwd
+    if _folder_is_gone():
         return Refused("the folder that this was called in is gone", "`cd` to one that is there, then again")
     where = f"`{os.fsdecode(error.filename)}`" if error.filename else "this machine"
     return ColabRemoteError(
         f"{where}: {error.strerror or error}", "see to that, then again; `colab-remote --debug` shows what it was doing"
     )
+
+
+def _folder_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _usage_hint(error: click.ClickException) -> str:

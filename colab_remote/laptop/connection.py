@@ -27,6 +27,10 @@ _FASTEST = 125_000_000  # bytes a second
 _LEAST = 256 << 10  # bytes under way where the line is short
 
 
+class Crowded(Unreachable):
+    """The far sshd takes no further session on this connection; one that has just ended still counts for a moment."""
+
+
 class Connection:
     """An open connection: the same interface as a line's, see `reach`."""
 
@@ -161,10 +165,12 @@ class Connection:
             channel = self._transport.open_channel(kind, target, ("127.0.0.1", 0), timeout=self._timeout)
             self._took(time.monotonic() - started)
             return channel
-        except paramiko.ChannelException as error:
-            raise Unreachable(f"{what} refused to be opened: {error.text}") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise _lost(self.host, error) from None
+            if not (self.alive and _is_refusal(error)):
+                raise _lost(self.host, error) from None
+            if kind == "session":
+                raise Crowded(f"{what} lets in no further session", "end a command that uses it") from None
+            raise Unreachable(f"{what} refused to be opened: {getattr(error, 'text', error)}") from None
 
     def _took(self, seconds: float) -> None:
         self.quickest = min(self.quickest or math.inf, seconds)
@@ -213,6 +219,13 @@ def _fill_the_line(channel: paramiko.Channel, round_trip: float) -> None:
     if filling > channel.in_window_size:
         widen(channel, filling - channel.in_window_size)
     channel.out_window_size = min(channel.out_window_size, max(_LEAST, filling))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a channel was refused, where the connection goes on. paramiko gives one of two at once no reason."""
+    import paramiko
+
+    return isinstance(error, paramiko.ChannelException) or str(error) == "Unable to open channel."
 
 
 def close_channel(channel: paramiko.Channel) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError, Unreachable
-from colab_remote.laptop.connection import Connection, close_channel, widen
+from colab_remote.laptop.connection import Connection, Crowded, close_channel, widen
 from colab_remote.laptop.conversation import LARGE
 from colab_remote.laptop.line.door import Local, send_line
 from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, window
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _READY = 2  # idle agents; one is not enough for commands back to back
 _MOST = 9  # agents in all: a foreign sshd allows ten sessions on a connection
+_CROWDED = 0.2  # seconds before another one is tried where the far sshd takes no more
 _IDLE_PROBE = 30.0  # seconds between two probes while nothing else goes on
 _FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
@@ -71,6 +72,17 @@ class Live:
         if time.monotonic() - self._heard > _FRESH:
             self._urgent = True
             self._poke.set()
+        while True:
+            try:
+                return self._ready(deadline, tell) or self._opened()
+            except Crowded as error:
+                if not self._agents or time.monotonic() > deadline:
+                    raise
+                tell(f"{error.message}; waiting for one to end")
+                time.sleep(_CROWDED)
+
+    def _ready(self, deadline: float, tell: Callable[[str], None]) -> paramiko.Channel | None:
+        """The channel of an agent that is idle, None where one may be opened, which counts from now on."""
         with self._changed:
             while self._idle:
                 channel = self._idle.pop()
@@ -85,7 +97,7 @@ class Live:
                         f"{_MOST} commands use `{self.connection.host.name}` already", "end one of them, then again"
                     )
             self._agents += 1
-        return self._opened()
+            return None
 
     def carry(self, channel: paramiko.Channel, client: Local, *, agent: bool) -> None:
         """Join channel and socket until both directions have ended."""

@@ -221,6 +221,17 @@ def test_a_folder_that_others_can_reach_is_refused(host: Host) -> None:
     folder.chmod(0o700)
 
 
+def test_where_few_sessions_are_let_in_commands_wait_for_each_other(laptop: Laptop, tmp_path: Path) -> None:
+    with started_sshd(tmp_path / "few", "MaxSessions 2") as few:
+        few.admit(laptop.public_line())
+        ok(laptop, "connect", few.ticket, "--open", "none")
+        commands = [laptop.started("run", "--", "sleep 1; echo done") for _ in range(5)]
+        said = [(*command.communicate(timeout=PATIENCE), command.returncode) for command in commands]
+        laptop.end_lines()
+    assert [(out, code) for out, _, code in said] == [("done\n", 0)] * 5, said
+    assert any("waiting  `colab` lets in no further session" in errors for _, errors, _ in said)
+
+
 def test_a_log_that_cannot_be_kept_is_named(host: Host) -> None:
     folder = host.laptop.home / ".local" / "state" / "colab-remote" / "log"
     shutil.rmtree(folder, ignore_errors=True)
