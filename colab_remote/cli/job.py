@@ -69,7 +69,7 @@ def stop(job: str | None, grace: float) -> None:
     if job is None and not ours:
         raise Refused("no job of this laptop is known", "name the one to stop: `colab-remote jobs` lists them")
     chosen = chosen_job(job)
-    if chosen.id not in ours and job not in (chosen.id, chosen.name):
+    if job and chosen.id not in ours and job not in (chosen.id, chosen.name):
         raise Refused(
             f"`{job}` is the beginning of `{chosen.name}`, which another laptop started",
             f"`colab-remote stop {chosen.id}` ends it",

@@ -53,7 +53,7 @@ def load_host(name: str) -> Host:
         facts = float(kept.get("pinned", 0)), str(kept.get("gpu", "")), str(kept.get("proxy", ""))
         return Host(name, ticket, Path(kept["key"]), *facts, single=bool(kept.get("single")))
     except FileNotFoundError:
-        raise Refused(f"no host is called `{name}`", _known_hint()) from None
+        raise _unknown(name) from None
     except NewerFormat as error:
         raise Refused(str(error), "update colab-remote on this laptop") from None
     except (ValueError, KeyError, TypeError, ColabRemoteError):
@@ -119,12 +119,16 @@ def proxy_kept(scheme: str, address: str, port: int | None) -> str:
 
 def mark_contact(name: str) -> None:
     """Note that the host answered just now: its file's own time says so."""
-    os.utime(_record(name))
+    with suppress(FileNotFoundError):  # it was forgotten meanwhile
+        os.utime(_record(name))
 
 
 def last_contact(name: str) -> float:
-    """When the host last answered, in seconds since 1970."""
-    return _record(name).stat().st_mtime
+    """When the host last answered, in seconds since 1970. Raises Refused where it was forgotten meanwhile."""
+    try:
+        return _record(name).stat().st_mtime
+    except FileNotFoundError:
+        raise _unknown(name) from None
 
 
 def tunnel(ticket: Ticket) -> str:
@@ -140,6 +144,10 @@ def tunnel(ticket: Ticket) -> str:
 
 def _record(name: str) -> Path:
     return ours() / "hosts" / f"{name}.json"
+
+
+def _unknown(name: str) -> Refused:
+    return Refused(f"no host is called `{name}`", _known_hint())
 
 
 def _known_hint() -> str:
