@@ -127,7 +127,7 @@ def _sentence(error: Exception) -> ColabRemoteError:
         )
     if _folder_is_gone():
         return Refused("the folder that this was called in is gone", "`cd` to one that is there, then again")
-    where = f"`{os.fsdecode(error.filename)}`" if error.filename else "this machine"
+    where = f"`{error.filename}`" if error.filename else "this machine"
     return ColabRemoteError(
         f"{where}: {error.strerror or error}", "see to that, then again; `colab-remote --debug` shows what it was doing"
     )

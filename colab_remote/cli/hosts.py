@@ -81,7 +81,7 @@ def list() -> None:
     sights = survey(hosts, output().timeout) if hosts else ()
     for sight in sights:
         if sight.why:
-            output().say(f"{sight.host.name}: {sight.why}")
+            output().say(visible(f"{sight.host.name}: {sight.why}"))
     rows = [("HOST", "STATE", "WHAT", "TUNNEL", "LINE", "LAST CONTACT")] if sights else []
     output().report({"hosts": [_sight(sight) for sight in sights]}, columns([*rows, *map(_row, sights)]))
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from colab_remote.cli.output import output, reports
+from colab_remote.cli.output import output, reports, visible
 from colab_remote.laptop.hosts import all_hosts, load_host
 from colab_remote.laptop.listing import listed
 
@@ -25,5 +25,5 @@ def jobs(host_name: str | None) -> None:
         here = {job.id for job in found}
         found = sorted([*found, *(job for job in all_known() if job.id not in here)], key=lambda job: job.id)
     for name, why in silent.items():
-        output().say(f"{name}: {why}; what is known here of its jobs may be old")
+        output().say(visible(f"{name}: {why}; what is known here of its jobs may be old"))
     output().report({"jobs": [asdict(job) for job in found]}, job_lines(found))
