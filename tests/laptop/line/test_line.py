@@ -251,7 +251,7 @@ def test_a_full_disk_does_not_end_it(host: Host, small_disk: Path) -> None:
         while True:
             ballast.write(bytes(1 << 12))
     for _ in range(3):
-        assert "used by nobody else" in ok(host.laptop, "status", **full).stdout
+        assert "\nline      since " in ok(host.laptop, "status", **full).stdout
     assert only(host.laptop) == first
     ok(host.laptop, "jobs", COLAB_REMOTE_LINE="0", **full)
     assert "defect" not in (small_disk / "colab-remote/log/colab").read_text()
