@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from colab_remote.errors import ColabRemoteError, Unreachable
+from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.connection import Connection, Crowded, close_channel, widen
 from colab_remote.laptop.conversation import LARGE
 from colab_remote.laptop.line.door import Local, send_line
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _READY = 2  # idle agents; one is not enough for commands back to back
 _MOST = 9  # agents in all: a foreign sshd allows ten sessions on a connection
-_CROWDED = 0.2  # seconds before another one is tried where the far sshd takes no more
+_CROWDED = 0.2  # seconds at the most before another one is tried where there are too many
 _IDLE_PROBE = 30.0  # seconds between two probes while nothing else goes on
 _FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
@@ -72,17 +72,21 @@ class Live:
         if time.monotonic() - self._heard > _FRESH:
             self._urgent = True
             self._poke.set()
+        told = False
         while True:
             try:
-                return self._ready(deadline, tell) or self._opened()
+                return self._ready() or self._opened()
             except Crowded as error:
                 if not self._agents or time.monotonic() > deadline:
                     raise
-                tell(f"{error.message}; waiting for one to end")
-                time.sleep(_CROWDED)
+                if not told:  # once: where both limits are near, now one and now the other is met
+                    tell(f"{error.message}; waiting for one to end")
+                told = True
+            with self._changed:
+                self._changed.wait(_CROWDED)
 
-    def _ready(self, deadline: float, tell: Callable[[str], None]) -> paramiko.Channel | None:
-        """The channel of an agent that is idle, None where one may be opened, which counts from now on."""
+    def _ready(self) -> paramiko.Channel | None:
+        """An idle agent's channel; None where one may be opened, which counts from now on. Raises Crowded."""
         with self._changed:
             while self._idle:
                 channel = self._idle.pop()
@@ -91,11 +95,7 @@ class Live:
                 channel.close()
                 self._agents -= 1
             if self._agents >= _MOST:
-                tell(f"{_MOST} commands use `{self.connection.host.name}`; waiting for one to end")
-                if not self._changed.wait_for(lambda: self._agents < _MOST, deadline - time.monotonic()):
-                    raise Unreachable(
-                        f"{_MOST} commands use `{self.connection.host.name}` already", "end one of them, then again"
-                    )
+                raise Crowded(f"{_MOST} commands use `{self.connection.host.name}`", "end one of them, then again")
             self._agents += 1
             return None
 
