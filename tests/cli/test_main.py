@@ -17,8 +17,13 @@ from colab_remote.cli import COMMANDS, LazyGroup
 HEAVY = {"cryptography", "paramiko", "pathspec", "psutil", "pyngrok", "rich", "torch", "yaml"}
 
 
-def colab_remote(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "colab_remote", *words], capture_output=True, text=True)
+def colab_remote(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "colab_remote", *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
 
 
 def imported_by(code: str) -> set[str]:
@@ -98,12 +103,7 @@ def test_output_that_cannot_be_written_is_a_sentence(words: str, tmp_path: Path)
 
 def test_what_the_system_refuses_names_the_file(tmp_path: Path) -> None:
     (tmp_path / ".ssh").touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "colab_remote", "cell"],
-        env={**os.environ, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    done = colab_remote("cell", HOME=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: `{tmp_path}/.ssh/colab-remote`: Not a directory\n\nhint: ")
 
