@@ -195,15 +195,15 @@ def _checked(identity: Any) -> str:
 
 def _all() -> list[dict[str, Any]]:
     folders = sorted(folder for folder in _jobs_folder().iterdir() if ID.fullmatch(folder.name))
-    return [_facts(folder) for folder in folders if _record(folder / "job.json")]
+    return [facts for facts in map(_facts, folders) if "id" in facts]
 
 
 def _facts(folder: Path) -> dict[str, Any]:
     """A job's records as one: what was asked, its state, when it ran and how it ended."""
-    job, ran = _record(folder / "job.json"), _record(folder / "run.json")
-    lives = _lives(job, ran)
-    # Looked for last: a job that ends between two looks has ended, it is not lost.
-    ended = _record(folder / "exit.json")
+    job, ran, ended = (_record(folder / name) for name in ("job.json", "run.json", "exit.json"))
+    lives = not ended and _lives(job, ran)
+    # Looked for again: a job that ends between two looks has ended, it is not lost.
+    ended = ended or _record(folder / "exit.json")
     # Seconds by this machine's clock alone, which may be wrong.
     seconds = ended.get("ended", time.time()) - ran.get("started", job.get("asked", 0))
     vault = _record(folder / "vault.json").get("said", "")

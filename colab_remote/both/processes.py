@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 _SIGKILL = 9  # a name that type checkers for Windows do not know
 _GONE = (b"Z", b"X")  # states of a process of which only remains are left
 
 
+@cache
 def boot_id() -> str:
     """What tells this boot of the machine from any other, empty where the kernel does not say."""
     try:

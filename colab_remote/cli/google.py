@@ -89,7 +89,8 @@ def _hardware(gpu: str) -> str:
 
 def _need_rest(host: Host) -> None:
     """Raises Refused where jobs run on it, which would end with it."""
-    running = [job for job in listed([host], output().timeout)[0] if not job.over]
+    jobs, _ = listed([host], output().timeout)
+    running = [job for job in jobs if job.host == host.name and not job.over]
     if running:
         names = ", ".join(f"`{job.name}`" for job in running)
         raise Refused(f"{names} would end with `{host.name}`", f"`colab-remote stop {running[0].id}` ends a job first")

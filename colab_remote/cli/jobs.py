@@ -18,12 +18,8 @@ def jobs(host_name: str | None) -> None:
     """The jobs of all hosts, and how they are."""
     found, silent = listed([load_host(host_name)] if host_name else all_hosts(), output().timeout)
     from colab_remote.cli.joblines import job_lines
-    from colab_remote.laptop.history import all_known
 
-    if not host_name:
-        # Jobs of hosts that were forgotten here are part of the story too.
-        here = {job.id for job in found}
-        found = sorted([*found, *(job for job in all_known() if job.id not in here)], key=lambda job: job.id)
+    found = [job for job in found if host_name in (None, job.host)]
     for name, why in silent.items():
         output().say(visible(f"{name}: {why}; what is known here of its jobs may be old"))
     output().report({"jobs": [asdict(job) for job in found]}, job_lines(found))

@@ -17,23 +17,22 @@ _AT_ONCE = 8  # hosts asked at the same time
 
 
 def listed(hosts: Sequence[Host], timeout: float | None) -> tuple[list[Job], dict[str, str]]:
-    """The jobs of these hosts, oldest first, as they and our own records know them; and why others did not answer.
+    """The jobs that our own records and these hosts tell of, oldest first; and why a host did not answer.
 
-    A job that a host which answers has no record of is lost; one of a host that does not is of unknown state.
+    A job that its host has no record of, though it answers, is lost; one of a host that does not is of unknown state.
     """
     answers = _ask_all(hosts, timeout)
     from colab_remote.laptop.history import all_known, remember
 
     silent = {name: answer.message for name, answer in answers.items() if isinstance(answer, ColabRemoteError)}
     heard = {job.id: job for jobs in answers.values() if not isinstance(jobs, ColabRemoteError) for job in jobs}
-    known = {
-        job.id: job if job.over else replace(job, state="unknown" if job.host in silent else "lost")
-        for job in all_known()
-        if job.host in answers
-    }
-    for job in (job for job in heard.values() if job.id in known):
-        remember(job)
-    found = {**known, **heard}
+    found = dict(heard)
+    for job in all_known():
+        if job.id not in heard:
+            asked = job.host in answers and not job.over
+            found[job.id] = replace(job, state="unknown" if job.host in silent else "lost") if asked else job
+        elif job.host == heard[job.id].host and job != heard[job.id]:
+            remember(heard[job.id])
     return [found[identity] for identity in sorted(found)], silent
 
 
