@@ -71,7 +71,8 @@ class WebSocketStream:
         request = self._websocket.connect()
         request.headers["ngrok-skip-browser-warning"] = "1"
         self._websocket.send_request(request)
-        self._flush()
+        with self._lock:
+            self._flush()
         until = self._until()
         while self._websocket.state is State.CONNECTING and self._websocket.handshake_exc is None:
             self._rest = self._read(until)
@@ -85,8 +86,11 @@ class WebSocketStream:
             if self._websocket.state is not State.OPEN:
                 raise _broken()
             self._websocket.send_binary(piece)
-        while not self._flush():
+            gone = self._flush()
+        while not gone:
             self._wait(None, writing=True)
+            with self._lock:
+                gone = self._flush()
         return len(piece)
 
     def sendall(self, data: bytes) -> None:
@@ -123,8 +127,8 @@ class WebSocketStream:
         with self._lock:
             if self._websocket.state is State.OPEN:
                 self._websocket.send_close(CloseCode.NORMAL_CLOSURE)
-        with suppress(OSError):
-            self._flush()
+            with suppress(OSError):
+                self._flush()
         self._hang_up()
         self._stream.close()
 
@@ -149,7 +153,7 @@ class WebSocketStream:
             else:
                 came = True
             events = self._websocket.events_received()
-        self._flush()
+            self._flush()
         if not came:
             self._await_sign(until)
         pieces = [event.data for event in events if isinstance(event, Frame) and event.opcode in _SSH]
@@ -171,7 +175,7 @@ class WebSocketStream:
             self._asked = now
             with self._lock:
                 self._websocket.send_ping(b"")
-            self._flush()
+                self._flush()
         limit = max(self._heard, self._asked) + PING
         if now >= limit:
             self._hang_up()
@@ -184,18 +188,17 @@ class WebSocketStream:
             select.select([] if writing else here, here if writing else [], [], seconds)
 
     def _flush(self) -> bool:
-        """Send what waits, as far as that goes at once; whether all of it went. Raises OSError."""
-        with self._lock:
-            self._unsent.extend(memoryview(data) for data in self._websocket.data_to_send() if data)
-            while self._unsent:
-                try:
-                    sent = self._stream.send(self._unsent[0])
-                except _NOT_YET:
-                    return False
-                self._unsent[0] = self._unsent[0][sent:]
-                if not self._unsent[0]:
-                    self._unsent.popleft()
-            return True
+        """Send what waits, as far as that goes at once; whether all of it went. Holds the lock. Raises OSError."""
+        self._unsent.extend(memoryview(data) for data in self._websocket.data_to_send() if data)
+        while self._unsent:
+            try:
+                sent = self._stream.send(self._unsent[0])
+            except _NOT_YET:
+                return False
+            self._unsent[0] = self._unsent[0][sent:]
+            if not self._unsent[0]:
+                self._unsent.popleft()
+        return True
 
 
 def dial_websocket(
