@@ -6,11 +6,14 @@ import os
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 
 from colab_remote.laptop.conversation import Stream
 
-_PIECE = 1 << 17
+_PIECE = 1 << 18
+_BULK = 1 << 14  # bytes at once that nobody types
+_GATHER = 0.0005  # seconds
 _KEPT = 4 << 20  # bytes of memory that stay ours between two pieces
 _PIPE = 1 << 20  # bytes, as much as Linux lets everybody have; with its usual 64 kB both ends wake for each
 
@@ -28,6 +31,8 @@ def carry_stdio(stream: Stream) -> None:
         with suppress(OSError):
             while data := os.read(source, _PIECE):
                 stream.sendall(data)
+                if _BULK < len(data) < _PIECE:
+                    time.sleep(_GATHER)  # more is to come, and fewer frames that are larger take a fifth less CPU
             stream.shutdown(socket.SHUT_WR)
 
     threading.Thread(target=upward, daemon=True).start()
