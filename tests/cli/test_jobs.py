@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +27,14 @@ def job_id(host: Host, *words: str) -> str:
     done = host.laptop("run", "--detach", *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def known_jobs(host: Host, *words: str) -> list[dict[str, Any]]:
+    """What `jobs` lists."""
+    done = host.laptop("jobs", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["jobs"]
+    return found
 
 
 def test_run_gives_the_commands_output_and_its_exit_code(host: Host) -> None:
@@ -141,6 +150,20 @@ def test_jobs_lists_names_states_and_commands(host: Host) -> None:
     assert found["good"]["state"] == "done"
     assert (found["-bad '한글'"]["state"], found["-bad '한글'"]["code"]) == ("failed", 4)
     assert "good" in host.laptop("jobs").stdout
+
+
+def test_jobs_of_a_host_that_is_forgotten_are_as_they_were_last_heard_of(host: Host) -> None:
+    identity = job_id(host, "--name", "kept", "--", "true")
+    assert host.laptop("logs", "-f", "kept").returncode == 0
+    assert host.laptop("disconnect", "colab").returncode == 0
+    assert [(job["id"], job["state"]) for job in known_jobs(host)] == [(identity, "done")]
+    assert host.laptop("connect", host.runtime.ticket, "--name", "other", "--open", "none").returncode == 0
+    there = known_jobs(host, "--host", "other")
+    assert identity in {job["id"] for job in there}
+    assert {job["host"] for job in there} == {"other"}
+    # What one host says changes nothing of what is known from another.
+    assert host.laptop("disconnect", "other").returncode == 0
+    assert [(job["id"], job["host"]) for job in known_jobs(host)] == [(identity, "colab")]
 
 
 def test_the_same_job_is_seen_after_its_record_at_home_is_lost(host: Host) -> None:
