@@ -153,7 +153,7 @@ def send(call: Call) -> dict[str, Any]:
     """An output's bytes up to `size`, from `offset` where the first `offset` bytes digest to `digest`, else from 0.
 
     An event tells the offset before the bytes; `whole` digests all bytes up to `size`; `changed` says that it was
-    written anew or removed meanwhile, so that they are not one file's.
+    removed or written anew since it was listed with that `size`, `mtime_ns` and `inode`: they are not that file's.
     """
     asked = call.arguments
     path = inside(_project(asked["folder"]), asked["path"])
@@ -161,8 +161,10 @@ def send(call: Call) -> dict[str, Any]:
         opened = path.open("rb")
     except FileNotFoundError:
         return {"whole": "", "changed": True}
+    listed, grows = Seen(asked["size"], asked["mtime_ns"], asked["inode"]), _grows(path.name)
     with opened as file:
-        before = os.fstat(file.fileno())
+        if _rewritten(file, listed, grows):
+            return {"whole": "", "changed": True}
         digest, offset = Digest(), asked["offset"]
         for piece in _pieces(file, offset):
             digest.update(piece)
@@ -171,7 +173,7 @@ def send(call: Call) -> dict[str, Any]:
             digest, offset = Digest(), 0
         call.event({"offset": offset})
         call.send(_digested(_pieces(file, asked["size"] - offset), digest))
-    return {"whole": digest.hexdigest(), "changed": before.st_size < asked["size"] or _rewritten(path, before)}
+        return {"whole": digest.hexdigest(), "changed": _rewritten(file, listed, grows)}
 
 
 def put(call: Call) -> dict[str, Any]:
@@ -241,7 +243,12 @@ def _seen(path: str | Path) -> Seen | None:
         facts = os.lstat(path)
     except OSError:
         return None
-    return Seen(facts.st_size, facts.st_mtime_ns, facts.st_ino) if stat.S_ISREG(facts.st_mode) else None
+    return as_seen(facts) if stat.S_ISREG(facts.st_mode) else None
+
+
+def as_seen(facts: os.stat_result) -> Seen:
+    """What tells one state of a file from the next."""
+    return Seen(facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 def _project(folder: str) -> Path:
@@ -256,15 +263,15 @@ def inside(project: Path, path: str) -> Path:
     return place
 
 
-def _rewritten(path: Path, before: os.stat_result) -> bool:
-    """Whether a file is no longer what it was; one that has only grown, such as a log, still begins so."""
-    after = _seen(path)
-    return (
-        after is None
-        or after.inode != before.st_ino
-        or after.size < before.st_size
-        or (after.size == before.st_size and after.mtime_ns != before.st_mtime_ns)
-    )
+def _grows(name: str) -> bool:
+    """Whether a file of that name is added to, so that its beginning may travel at any time."""
+    return name.endswith(_GROWING) or name.startswith(_EVENTS)
+
+
+def _rewritten(file: BinaryIO, listed: Seen, grows: bool) -> bool:
+    """Whether an open file is not, or no longer, what was listed; a log that has only grown still begins so."""
+    now = as_seen(os.fstat(file.fileno()))
+    return now != listed and not (grows and now.inode == listed.inode and now.size > listed.size)
 
 
 def _pieces(file: BinaryIO, count: int) -> Iterator[bytes]:

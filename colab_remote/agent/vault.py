@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from colab_remote.agent.outputs import SETTLE, Watcher, inside
+from colab_remote.agent.outputs import SETTLE, Seen, Watcher, as_seen, inside
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.whole import WholeFile, read_json, write_json
 
@@ -48,7 +48,7 @@ def take(call: Call) -> dict[str, Any]:
     asked = call.arguments
     vault, project = _vault(asked["folder"], asked["vault"]), Path(os.path.realpath(asked["folder"]))
     for path in _note(vault, asked["project"]).get("files", []):
-        _copy(vault, project, path)
+        _copy(vault, project, path, as_seen(inside(vault, path).stat()))
     return {}
 
 
@@ -58,28 +58,29 @@ def _copied(record: Path, project: Path, vault: Path, files: list[dict[str, Any]
     old = _note(vault, job["project"]).get("files", [])
     written = max(entry["mtime_ns"] for entry in files) / 1e9
     try:
-        for path in paths:
-            _copy(project, vault, path)
+        for entry in files:
+            _copy(project, vault, entry["path"], Seen(entry["size"], entry["mtime_ns"], entry["inode"]))
         about = {"project": job["project"], "job": job["id"], "path": files[0]["unit"], "files": paths}
         write_json(vault / NOTE, {**about, "written": written})
         for path in set(old) - set(paths):
             inside(vault, path).unlink(missing_ok=True)
         said = files[0]["unit"]
     except FileNotFoundError:
-        return False  # the job has removed it meanwhile, which means that there is a newer one
+        return False  # the job has removed it or written it anew, which means that there is a newer one
     except OSError as error:
         said = f"not kept: {error.strerror}"
     write_json(record / SAID, {"said": said, "at": time.time()})
     return bool(said == files[0]["unit"])
 
 
-def _copy(source: Path, target: Path, path: str) -> None:
+def _copy(source: Path, target: Path, path: str, listed: Seen) -> None:
+    """Copy a file that is as it was `listed`. Raises FileNotFoundError for another one of that name."""
     place = inside(target, path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with inside(source, path).open("rb") as reading:
-        written = os.fstat(reading.fileno()).st_mtime_ns
-        with WholeFile(place, 0o644, written) as writing:
-            shutil.copyfileobj(reading, writing, 1 << 20)
+    with inside(source, path).open("rb") as reading, WholeFile(place, 0o644, listed.mtime_ns) as writing:
+        shutil.copyfileobj(reading, writing, 1 << 20)
+        if as_seen(os.fstat(reading.fileno())) != listed:
+            raise FileNotFoundError(path)
 
 
 def _vault(folder: str, vault: str) -> Path:

@@ -184,7 +184,7 @@ class Home:
         return set(listed) <= set(files) and all(map(self._whole_file, files))
 
     def _whole_file(self, path: str) -> bool:
-        return path in self._files or whole_by_format(self.project.root / path) is not False
+        return whole_by_format(self.project.root / path) is not False
 
     def _written(self, path: str) -> int:
         return (self.project.root / path).stat().st_mtime_ns

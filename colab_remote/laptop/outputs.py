@@ -126,6 +126,8 @@ def _receive(conversation: Conversation, folder: str, output: Output, partial: P
     asked: dict[str, Any] = {
         "path": output.path,
         "size": output.size,
+        "mtime_ns": output.mtime_ns,
+        "inode": output.inode,
         "offset": have,
         "digest": digest_of(partial) if have else "",
     }

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import psutil
@@ -81,20 +82,26 @@ def agent_behind(host: Sides, delay: float) -> Iterator[tuple[BadNetwork, Connec
             yield network, connection, connection.open_agent()
 
 
+def listed(folder: Path, data: bytes) -> dict[str, Any]:
+    """An output that holds `data`, as it is asked for."""
+    (folder / "output").write_bytes(data)
+    facts = (folder / "output").stat()
+    names = {"size": facts.st_size, "mtime_ns": facts.st_mtime_ns, "inode": facts.st_ino}
+    return {"path": "output", "offset": 0, "digest": "", **names}
+
+
 @pytest.mark.parametrize(("delay", "deflated"), [(0.0, False), (0.03, True)])
 def test_what_a_near_agent_says_is_not_deflated(host: Sides, tmp_path: Path, delay: float, deflated: bool) -> None:
-    (tmp_path / "text").write_bytes(b"much of the same " * 20_000)
-    asked = {"path": "text", "offset": 0, "size": 300_000, "digest": ""}
+    asked = listed(tmp_path, b"much of the same " * 20_000)
     with agent_behind(host, delay) as (network, _, agent):
         before = network.passed
-        assert len(agent.ask("output_send", folder=str(tmp_path), **asked).data) == 300_000
+        assert len(agent.ask("output_send", folder=str(tmp_path), **asked).data) == 340_000
         assert (network.passed - before < 200_000) == deflated
 
 
 @pytest.mark.parametrize(("delay", "megabytes"), [(0.0, 2), (0.05, 12)])
 def test_as_much_is_under_way_as_fills_the_line(host: Sides, tmp_path: Path, delay: float, megabytes: int) -> None:
-    (tmp_path / "large").write_bytes(os.urandom(30 << 20))
-    asked = {"path": "large", "offset": 0, "size": 30 << 20, "digest": ""}
+    asked = listed(tmp_path, os.urandom(30 << 20))
     with agent_behind(host, delay) as (_, connection, agent):
         agent.start("output_send", folder=str(tmp_path), **asked)  # nobody reads the answer
         until(lambda: connection.passed[1] > (megabytes << 20) * 0.95)

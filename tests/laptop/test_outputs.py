@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pair import Pair, new_pair, talking
 
 from colab_remote.errors import Unreachable
@@ -40,6 +41,21 @@ class CutAfter:
         return getattr(self.stream, name)
 
 
+class BeforeItIsSent:
+    """A stream that does something once, just before the first output is asked for."""
+
+    def __init__(self, stream: Stream, meanwhile: Callable[[], object]) -> None:
+        self.stream, self.left = stream, [meanwhile]
+
+    def sendall(self, data: bytes) -> None:
+        if self.left and b"output_send" in data:
+            self.left.pop()()
+        self.stream.sendall(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 def project(pair: Pair) -> Project:
     pair.sync()
     (pair.there / "saved").mkdir()
@@ -49,6 +65,12 @@ def project(pair: Pair) -> Project:
 def put(path: Path, data: bytes, written: float = 1_700_000_000) -> None:
     path.write_bytes(data)
     os.utime(path, (written, written))
+
+
+def archive(path: Path, size: int) -> None:
+    """A zip file, as torch.save writes them."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights", random.Random(size).randbytes(size))
 
 
 def brought(
@@ -68,6 +90,37 @@ def test_a_half_received_output_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not (pair.here / "saved").exists()
     brought(pair, found, lambda stream: CutAfter(stream, 1_600_000))  # not enough for all of it
     assert (pair.here / "saved" / "large.bin").read_bytes() == data
+
+
+@pytest.mark.parametrize("size", [LARGE - 10, LARGE, LARGE + 10])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_output_that_another_takes_the_place_of_after_it_was_listed_comes_whole(
+    tmp_path: Path, size: int, in_place: bool
+) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    path, other = pair.there / "saved" / "best.pt", tmp_path / "other"
+    archive(path, LARGE)
+    archive(other, size)
+    data = other.read_bytes()
+
+    def write_anew() -> None:
+        path.write_bytes(data) if in_place else os.replace(other, path)
+
+    with talking(lambda stream: BeforeItIsSent(stream, write_anew)) as conversation:
+        at_home = [
+            (pair.here / arrival.path).read_bytes() for arrival in bring_home(conversation, found, str(pair.there))
+        ]
+    assert at_home == [data]  # never a part of it under the name
+
+
+def test_a_log_that_grows_after_it_was_listed_comes_as_far_as_it_was(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    path = pair.there / "saved" / "metrics.jsonl"
+    put(path, b"{}\n")
+    brought(pair, found, lambda stream: BeforeItIsSent(stream, lambda: path.write_bytes(b"{}\n{}\n")))
+    assert (pair.here / "saved" / "metrics.jsonl").read_bytes() == b"{}\n"
 
 
 def test_of_a_file_that_has_grown_only_the_tail_comes(tmp_path: Path) -> None:
