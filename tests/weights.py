@@ -35,7 +35,12 @@ def same(one: Any, other: Any) -> bool:
 
 def same_end(one: Path, other: Path) -> bool:
     """Whether the runs below two folders ended with the same weights and wrote the same metrics."""
-    first, second = newest(one), newest(other)
+    first, second = _furthest(one), _furthest(other)
     if first is None or second is None or not same(state(first), state(second)):
         return False
     return first.with_name("metrics.jsonl").read_bytes() == second.with_name("metrics.jsonl").read_bytes()
+
+
+def _furthest(folder: Path) -> Path | None:
+    """The checkpoint that went furthest, whatever its name: of the last one, only `best.pt` may have come home."""
+    return max(folder.glob("*/*/*.pt"), key=lambda path: int(state(path)["position"][2]), default=None)
