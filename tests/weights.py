@@ -43,4 +43,4 @@ def same_end(one: Path, other: Path) -> bool:
 
 def _furthest(folder: Path) -> Path | None:
     """The checkpoint that went furthest, whatever its name: of the last one, only `best.pt` may have come home."""
-    return max(folder.glob("*/*/*.pt"), key=lambda path: int(state(path)["position"][2]), default=None)
+    return max(folder.glob("*/*/[!.]*.pt"), key=lambda path: int(state(path)["position"][2]), default=None)
