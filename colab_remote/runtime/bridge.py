@@ -80,16 +80,11 @@ class _Outside(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._websocket.receive_data(data)
-        came: list[bytes | bytearray | memoryview] = []
         for event in self._websocket.events_received():
             if isinstance(event, Request):
                 self._admit(event)
-            elif isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.CONT):
-                came.append(event.data)
-            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self._websocket.fail(CloseCode.UNSUPPORTED_DATA, "SSH is binary")
-        if came and self._inside:
-            self._inside.transport.write(b"".join(came))  # at once: sshd wakes for each
+            elif isinstance(event, Frame):
+                self._take(event)
         self._flush()
 
     def eof_received(self) -> None:
@@ -126,6 +121,12 @@ class _Outside(asyncio.Protocol):
             self._flush()
         self._later.cancel()
         self._later = asyncio.get_running_loop().call_later(_GOODBYE, self.transport.abort)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT:
+            self._websocket.fail(CloseCode.UNSUPPORTED_DATA, "SSH is binary")
+        elif frame.opcode in (Opcode.BINARY, Opcode.CONT) and self._inside:
+            self._inside.transport.write(frame.data)
 
     def _admit(self, request: Request) -> None:
         if request.path != PATH:
