@@ -188,7 +188,7 @@ class WebSocketStream:
             select.select([] if writing else here, here if writing else [], [], seconds)
 
     def _flush(self) -> bool:
-        """Send what waits, as far as that goes at once; whether all of it went. Holds the lock. Raises OSError."""
+        """Send what waits, as far as that goes at once; whether all went. For who has the lock. Raises OSError."""
         self._unsent.extend(memoryview(data) for data in self._websocket.data_to_send() if data)
         while self._unsent:
             try:

@@ -146,7 +146,7 @@ def test_jobs_lists_names_states_and_commands(host: Host) -> None:
     job_id(host, "--name", "-bad '한글'", "--", "exit 4")
     for name in ("good", "-bad '한글'"):
         host.laptop("logs", "-f", "--", name)
-    found = {job["name"]: job for job in json.loads(host.laptop("jobs", "--json").stdout)["jobs"]}
+    found = {job["name"]: job for job in known_jobs(host)}
     assert found["good"]["state"] == "done"
     assert (found["-bad '한글'"]["state"], found["-bad '한글'"]["code"]) == ("failed", 4)
     assert "good" in host.laptop("jobs").stdout
@@ -266,7 +266,7 @@ def test_another_laptops_job_is_seen_and_not_stopped_by_accident(host: Host, tmp
     done = other("stop")
     assert done.returncode == 2, done.stdout
     assert "no job of this laptop is known" in done.stderr
-    assert json.loads(host.laptop("jobs", "--json").stdout)["jobs"][-1]["state"] == "running"
+    assert known_jobs(host)[-1]["state"] == "running"
     assert other("stop", identity, "--grace", "0").returncode == 0
 
 
@@ -285,4 +285,4 @@ def test_a_damaged_record_of_ours_is_no_defect(host: Host, damage: str) -> None:
         assert done.returncode in (0, 1), done.stderr
         assert "defect" not in done.stderr
         assert "Traceback" not in done.stderr
-    assert identity in {job["id"] for job in json.loads(host.laptop("jobs", "--json").stdout)["jobs"]}
+    assert identity in {job["id"] for job in known_jobs(host)}
