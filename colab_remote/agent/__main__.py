@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from colab_remote.agent.serve import Method, Wire, serve
+from colab_remote.both.memory import keep_freed_memory
 from colab_remote.both.protocol import GREETING
 
 
@@ -16,6 +17,7 @@ def main() -> None:
     # A child's output, or a stray print, must not land between two frames.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    keep_freed_memory()
     serve(Wire(source, sink), f"{GREETING} {Path(__file__).parents[2].name}", _methods)
 
 

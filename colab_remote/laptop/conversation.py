@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from colab_remote.both.memory import keep_freed_memory
 from colab_remote.both.protocol import (
     Frame,
     Garbled,
@@ -115,6 +116,7 @@ class Conversation:
         self._requests = 0
         self._sender = Sender(self._send_body)
         self._sender.near = 0 < way.quickest < _NEAR
+        keep_freed_memory()
         self._taken = Taken(lambda missing: stream.recv(LARGE))
 
     def ask(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Reply:

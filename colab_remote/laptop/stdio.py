@@ -9,20 +9,18 @@ import threading
 import time
 from contextlib import suppress
 
+from colab_remote.both.memory import keep_freed_memory
 from colab_remote.laptop.conversation import Stream
 
 _PIECE = 1 << 18
 _BULK = 1 << 14  # bytes at once that nobody types
 _GATHER = 0.0005  # seconds
-_KEPT = 4 << 20  # bytes of memory that stay ours between two pieces
 _PIPE = 1 << 20  # bytes, as much as Linux lets everybody have; with its usual 64 kB both ends wake for each
 
 
 def carry_stdio(stream: Stream) -> None:
     """Carry bytes both ways until the stream has ended, or nobody reads. Raises OSError where the stream broke off."""
-    # Freed at once: glibc gives less than this back from now on, see M_MMAP_THRESHOLD in mallopt(3). It did so after
-    # each piece, and had the next one's pages made anew.
-    bytes(_KEPT)
+    keep_freed_memory()
     source, sink = sys.stdin.fileno(), sys.stdout.fileno()
     for descriptor in (source, sink):
         _suit_bulk(descriptor)

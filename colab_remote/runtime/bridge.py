@@ -17,6 +17,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from colab_remote.both.memory import keep_freed_memory
 from colab_remote.both.websocket import LARGEST, PATH, PING
 
 _FULL = 1 << 20  # bytes that wait for one side before the other is no longer read
@@ -47,6 +48,7 @@ class Bridge:
         self._thread.join()
 
     async def _serve(self) -> None:
+        keep_freed_memory()
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         server = await loop.create_server(lambda: _Outside(self._sshd, self._outsides), "127.0.0.1", 0)
         self._up.set_result((loop, ended, server.sockets[0].getsockname()[1]))
