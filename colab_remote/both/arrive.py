@@ -21,6 +21,7 @@ from colab_remote.both.scan import Entry
 from colab_remote.both.whole import TEMPORARY, create, flush_file, flush_file_systems, flush_folder
 
 FULL = "did not fit: the disk is full"
+UNWRITABLE = "cannot be written"
 _BATCH = 500  # files, and
 _BATCH_BYTES = 32 << 20  # bytes, that are flushed together
 _MANY = 8  # files for which their whole disk is flushed
@@ -288,7 +289,7 @@ def _reason(error: OSError) -> str:
         return FULL
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ENOENT):
         return CHANGED
-    return f"cannot be written: {error.strerror}"
+    return f"{UNWRITABLE}: {error.strerror}"
 
 
 def _umask() -> int:

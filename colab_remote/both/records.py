@@ -18,7 +18,7 @@ from colab_remote.both.blocks import SMALLEST, block_digests, digests_length, fr
 from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, open_plain, place_of
 from colab_remote.both.protocol import CHUNK
-from colab_remote.both.scan import Entry, entry_of
+from colab_remote.both.scan import UNREADABLE, Entry, entry_of
 
 # What json.dumps and json.loads do besides is felt with many files.
 _encode, _decode = json.JSONEncoder(separators=(",", ":")).encode, json.JSONDecoder().decode
@@ -63,7 +63,7 @@ def pack_steps(root: str, steps: Iterable[Step], digests: Mapping[str, bytes]) -
         try:
             yield from _packed(root, step, digests.get(step.path))
         except (OSError, Unfit) as error:
-            reason = CHANGED if isinstance(error, (FileNotFoundError, Unfit)) else f"cannot be read: {error.strerror}"
+            reason = CHANGED if isinstance(error, (FileNotFoundError, Unfit)) else f"{UNREADABLE}: {error.strerror}"
             yield _line("no", step.path, reason)
 
 

@@ -19,6 +19,7 @@ from colab_remote.both.place import open_plain, unfit_target
 from colab_remote.both.whole import TEMPORARY
 
 MOST = 250_000  # entries of one side
+UNREADABLE = "cannot be read"
 CACHE = "digests"  # the file, in a project's own folder at either end, of what its scans learned
 _AT_ONCE = 1000  # rows of a listing that are packed together
 _FRESH = 2 * 10**9  # nanoseconds in which a file system may not notice a second change
@@ -172,7 +173,7 @@ class _Walk:
             except FileNotFoundError:
                 return
             except OSError as error:
-                self.listing.problems[path] = f"cannot be read: {error.strerror}"
+                self.listing.problems[path] = f"{UNREADABLE}: {error.strerror}"
                 return
             folders, settled = self._files(path, entries, settled)
         for folder in folders:
@@ -231,7 +232,7 @@ class _Walk:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.listing.problems[path] = f"cannot be read: {error.strerror}"
+            self.listing.problems[path] = f"{UNREADABLE}: {error.strerror}"
 
     def _read(self, path: str, found: os.stat_result) -> None:
         facts = (found.st_size, found.st_mtime_ns, found.st_mode & 0o100 != 0)

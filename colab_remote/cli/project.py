@@ -81,7 +81,7 @@ def sync(
     What changed on one side goes to the other. What changed on both is a conflict: neither is touched, exit code 3.
     """
     from colab_remote.cli.metering import month_line
-    from colab_remote.cli.syncing import conflicts, document, ignored, keep_in_sync, moves, summary, tells
+    from colab_remote.cli.syncing import conflicts, document, failures, ignored, keep_in_sync, moves, summary, tells
     from colab_remote.laptop.hosts import choose_host
     from colab_remote.laptop.project import remember_host, remembered_host, require_project
     from colab_remote.laptop.reach import reach
@@ -107,6 +107,8 @@ def sync(
     remember_host(project, host.name)
     if report.conflicts:
         raise conflicts(report, host.name)
+    if report.failed and not dry_run:
+        raise failures(report)
     lines = [summary(report), *(moves(report) if verbose or dry_run else ()), *(ignored(report) if verbose else ())]
     output().report({"host": host.name, **document(report)}, lines)
     if not dry_run:

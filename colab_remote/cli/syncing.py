@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.tables import amount, columns
-from colab_remote.errors import Conflicts
+from colab_remote.errors import ColabRemoteError, Conflicts
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -69,6 +69,12 @@ def conflicts(report: Report, host: str) -> Conflicts:
         *_problems(report),
     ]
     return Conflicts("\n".join(lines), "`colab-remote sync --prefer local` or `--prefer remote` decides")
+
+
+def failures(report: Report) -> ColabRemoteError:
+    """The error that names what could not be read or written, and the other problems after it."""
+    message = f"{_files(len(report.failed))} could not be synced; the others went through"
+    return ColabRemoteError("\n".join([message, *_problems(report)]), "mend that, or `exclude` it; then sync again")
 
 
 def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -> Report:
@@ -200,7 +206,8 @@ def _status_line() -> Iterator[Callable[[str], None]]:
 
 
 def _problems(report: Report) -> list[str]:
-    rows = [f"  {_name(path)} {reason}" for path, reason in sorted(report.problems.items())]
+    named = dict.fromkeys([*report.failed, *sorted(report.problems)])
+    rows = [f"  {_name(path)} {report.problems[path]}" for path in named]
     return [*rows[:_SHOWN], *_more(len(rows))]
 
 

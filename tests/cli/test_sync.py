@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from pair import tree
 from sides import PATIENCE, Host
+
+LONGEST_PATH = 4095  # bytes that Linux takes
 
 
 @pytest.fixture
@@ -52,3 +55,26 @@ def test_two_syncs_at_once_both_end_well(host: Host, project: Path) -> None:
             _, errors = command.communicate(timeout=PATIENCE)
             assert command.returncode == 0, errors
     assert tree(project) == tree(host.runtime.workdir / project.name)
+
+
+def test_what_cannot_be_written_is_named_and_fails_the_command(host: Host, project: Path) -> None:
+    """Its path is as long as any may be, and longer on the other side until it is whole there."""
+    assert host.laptop("sync", cwd=project).returncode == 0
+    here = min(project, host.runtime.workdir / project.name, key=lambda folder: len(str(folder)))
+    folder = here
+    while (room := LONGEST_PATH - len(str(folder)) - len("//x")) > 0:
+        folder /= "d" * min(room, 200)
+    folder.mkdir(parents=True)
+    (folder / "x").touch()
+    (project / "fine").touch()
+    os.mkfifo(project / "a-fifo")
+    done = host.laptop("sync", cwd=project)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert said[0] == "error: 1 file could not be synced; the others went through"
+    assert said[1].endswith("/x cannot be written: File name too long")
+    assert said[2] == "  a-fifo is a FIFO, and not synced"
+    assert (host.runtime.workdir / project.name / "fine").exists()
+    shutil.rmtree(here / ("d" * 200))
+    done = host.laptop("sync", cwd=project)
+    assert done.returncode == 0, done.stderr

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from colab_remote.both.arrive import FULL
+from colab_remote.both.arrive import FULL, UNWRITABLE
 from colab_remote.both.ignore import Ignore
 from colab_remote.both.records import Step
-from colab_remote.both.scan import Listing, scan
+from colab_remote.both.scan import UNREADABLE, Listing, scan
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.lock import LOCK, sync_lock
@@ -22,7 +22,7 @@ from colab_remote.laptop.project import OURS, SETTINGS, Project
 from colab_remote.laptop.sync.reconcile import Conflict, Content, Plan, Side, content, reconcile
 from colab_remote.laptop.sync.scope import ignored_here, keeps_bits, lend_bits, narrow
 from colab_remote.laptop.sync.state import State, load_known, load_state, save_known, save_state
-from colab_remote.laptop.sync.transfer import Far, Transferred, look, seen, transfer
+from colab_remote.laptop.sync.transfer import MISSING, Far, Transferred, look, seen, transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,12 @@ class Report:
     seconds: float
     ignored: dict[str, str] = field(default_factory=dict)
     tree: str = ""
+
+    @property
+    def failed(self) -> list[str]:
+        """What could not be read or written: neither left out by a rule nor settled by the next sync."""
+        failures = (UNREADABLE, UNWRITABLE, MISSING)
+        return sorted(path for path, reason in self.problems.items() if reason.startswith(failures))
 
 
 @dataclass(frozen=True, slots=True)

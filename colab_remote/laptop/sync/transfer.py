@@ -16,6 +16,7 @@ from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.conversation import Conversation, Exchange
 from colab_remote.laptop.project import Project
 
+MISSING = "did not arrive"
 _LONGEST = 1 << 24  # bytes of one line of a listing
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -127,7 +128,7 @@ def _arrived(
     except ValueError as error:
         raise ColabRemoteError(f"`{host}` sent what nobody asked for: {error}", "sync again") from None
     missing = expected.keys() - outcome.problems.keys() - set(outcome.done)
-    return {**dict.fromkeys(missing, "did not arrive"), **outcome.problems}
+    return {**dict.fromkeys(missing, MISSING), **outcome.problems}
 
 
 def _data(exchange: Exchange) -> Iterator[bytes]:
