@@ -127,9 +127,12 @@ def keystrokes(laptop: Laptop, runtime: Runtime) -> Iterator[Sequence[str]]:
 
 
 def bulk(laptop: Laptop) -> Iterator[Sequence[str]]:
-    """Rows: a pull through the line and through paramiko alone; plain ssh through both."""
-    with source() as there, reach(load_host("colab")) as way, closing(open_connection(load_host("colab"))) as direct:
-        alone, ours = medians([lambda: _pull(direct, there), lambda: _pull(way, there)], RUNS)
+    """Rows: a pull and a push through the line and through paramiko alone; plain ssh through both."""
+    with reach(load_host("colab")) as way, closing(open_connection(load_host("colab"))) as direct:
+        with source() as there:
+            alone, ours = medians([lambda: _pull(direct, there), lambda: _pull(way, there)], RUNS)
+        with sink() as there:
+            alone_up, ours_up = medians([lambda: _push(direct, there), lambda: _push(way, there)], RUNS)
         ssh = ("ssh", "-F", str(laptop.ours.parent / "config"))
         proxied = (*ssh, "-o", f"ProxyCommand={sys.executable} -m colab_remote proxy colab")
         words = ("colab", f"head -c {BULK} /dev/zero")
@@ -137,6 +140,8 @@ def bulk(laptop: Laptop) -> Iterator[Sequence[str]]:
     for name, seconds, against in (
         ("paramiko alone", alone, alone),
         ("the line", ours, alone),
+        ("paramiko alone, up", alone_up, alone_up),
+        ("the line, up", ours_up, alone_up),
         ("ssh alone", plain, plain),
         ("ssh by `proxy`", through, plain),
     ):
@@ -230,6 +235,15 @@ def _pull(way: Reach, port: int) -> None:
     stream.close()
 
 
+def _push(way: Reach, port: int) -> None:
+    stream = way.open_port(port)
+    piece = os.urandom(1 << 18)
+    for _ in range(0, BULK, len(piece)):
+        stream.sendall(piece)
+    stream.recv(1)
+    stream.close()
+
+
 @contextmanager
 def _pulling(way: Reach) -> Iterator[list[int]]:
     """A pull under way: bytes so far."""
@@ -286,6 +300,18 @@ def source() -> served:
             client.sendall(piece)
 
     return served(send)
+
+
+def sink() -> served:
+    """A port that takes a push, and answers with a byte once all of it is there."""
+
+    def take(client: socket.socket) -> None:
+        left = BULK
+        while left > 0 and (piece := client.recv(1 << 20)):
+            left -= len(piece)
+        client.sendall(b"k")
+
+    return served(take)
 
 
 class served:

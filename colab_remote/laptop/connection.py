@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 _AGENT_STARTS = 0.05  # seconds at the least
 CAP = 12 << 20  # bytes under way at the most: 1 Gbit/s at 100 ms
-_FASTEST = 125_000_000  # bytes a second
+FASTEST = 125_000_000  # bytes a second of a line that is to be filled: more under way lies with sshd
 _LEAST = 256 << 10  # bytes under way where the line is short
 
 
@@ -215,7 +215,7 @@ def widen(channel: paramiko.Channel, count: int) -> None:
 
 def _fill_the_line(channel: paramiko.Channel, round_trip: float) -> None:
     """Let as much be under way as fills the line: more is sshd's to keep, which copies all of it for each piece."""
-    filling = min(CAP, int(round_trip * _FASTEST))
+    filling = min(CAP, int(round_trip * FASTEST))
     if filling > channel.in_window_size:
         widen(channel, filling - channel.in_window_size)
     channel.out_window_size = min(channel.out_window_size, max(_LEAST, filling))

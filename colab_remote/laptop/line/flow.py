@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from colab_remote.laptop.connection import CAP
+from colab_remote.laptop.connection import CAP, FASTEST
 
 START = 256 << 10  # bytes
 FLOOR = 32 << 10
@@ -20,7 +20,7 @@ class Flow:
         self.grows = False  # it is still sought how much the line takes
         self._bulk = False  # at the last probe
         self._free = True  # nothing has waited since bulk began: as TCP does, double until something does
-        self._down = False
+        self.down = False  # which way most of the last bulk went
         self._learnt: dict[bool, tuple[int, bool]] = {}  # credit, and whether it was free, of the last bulk each way
 
     def idle(self, round_trip: float) -> None:
@@ -31,11 +31,11 @@ class Flow:
     def begin(self, down: bool) -> None:
         """Bulk begins, most of it `down` or up: the two ways of a line may differ."""
         self.credit, self._free = self._learnt.get(down, (START, True))
-        self._bulk, self._down = False, down
+        self._bulk, self.down = False, down
 
     def end(self) -> None:
         """Bulk is over: the next one that way begins with what this one had."""
-        self._learnt[self._down] = self.credit, self._free
+        self._learnt[self.down] = self.credit, self._free
         self.credit = START
 
     def busy(self, round_trip: float, moved: int, came: int) -> bool:
@@ -47,15 +47,16 @@ class Flow:
         # What is under way over its delay is the line's speed; that times the delay we want is the credit. More than
         # the credit comes down where more was granted before: after a cut, and by the transfer before this one.
         wanted = max(self.credit, came) * (self.base + target) / round_trip if round_trip else CAP
+        most = min(CAP, int((self.base + target) * FASTEST))
         used = moved * 2 > self.credit  # credit that nobody used says nothing about the line
-        self.grows = self._free and used and self.credit < CAP
+        self.grows = self._free and used and self.credit < most
         if self._free:
             if self.grows and self._bulk:  # the first probe went before anything could wait
-                self.credit = min(CAP, 2 * self.credit)
+                self.credit = min(most, 2 * self.credit)
         elif wanted < self.credit:
             self.credit = max(FLOOR, int(wanted), self.credit // 2)
         elif used:
-            self.credit = min(CAP, int((self.credit + min(wanted, 2 * self.credit)) / 2))
+            self.credit = min(most, int((self.credit + min(wanted, 2 * self.credit)) / 2))
         self._bulk = moved > BULK
         return self._bulk
 

@@ -27,7 +27,7 @@ _FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
 _FRESH = 5.0  # seconds without a word after which a borrower has it probed, and for the answer then
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
-_PACE = 0.01  # seconds between two probes beside one, at least
+_PACE, _PACE_UP = 0.01, 0.002  # seconds between two probes beside one, at least
 _QUIET = 0.5  # seconds without bulk after which a transfer is over
 _PIECE = 64 << 10  # bytes that go up at once
 _KEYSTROKES = 4 << 10  # bytes that never wait for credit
@@ -282,7 +282,9 @@ class Live:
                 self._changed.notify_all()
             # A probe's answer holds back a keystroke's at the far sshd: half of the time none is under way, but for the
             # few round trips in which the credit still grows.
-            time.sleep(_PACE if self.flow.grows else max(_PACE, self.round_trip))
+            # What goes up counts as under way until a probe has passed it: on a short line they have to come often.
+            least = _PACE if self.flow.down else _PACE_UP
+            time.sleep(_PACE if self.flow.grows else max(least, self.round_trip))
         with self._changed:
             self._arrived = self._reserved
             self._moved_before = self._moved

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from colab_remote.laptop.line.flow import CAP, DOWN, FLOOR, HELD, START, UP, Flow, window
+from colab_remote.laptop.line.flow import CAP, DOWN, FASTEST, FLOOR, HELD, START, UP, Flow, window
 
 
 def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> list[float]:
@@ -53,6 +53,13 @@ def test_credit_stays_between_its_bounds() -> None:
     flow = Flow()
     transfer(flow, 0.3, 1e12)
     assert reached(flow) == CAP
+
+
+def test_a_short_line_is_lent_no_more_than_it_can_hold() -> None:
+    """sshd would hold the rest, and copy all of it for each packet."""
+    flow = Flow()
+    transfer(flow, 0.0003, 1e12)
+    assert START < reached(flow) <= (0.0003 + UP) * FASTEST
 
 
 def test_credit_that_nobody_uses_does_not_grow() -> None:
