@@ -13,7 +13,7 @@ from colab_remote.laptop import ssh_config
 from colab_remote.laptop.dial import dial
 from colab_remote.laptop.hosts import Host, all_hosts, check_name, forget_host, host_names, load_host, save_host
 from colab_remote.laptop.line.start import stop_line
-from colab_remote.laptop.lock import sync_lock
+from colab_remote.laptop.lock import hold
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import make_private, ours
 from colab_remote.laptop.proxy import ENVIRONMENT, proxy_to
@@ -70,7 +70,7 @@ def disconnect(name: str) -> None:
 
 def _alone() -> AbstractContextManager[None]:
     """No other command changes which hosts are known. Raises Refused where one takes too long."""
-    return sync_lock(make_private(ours()) / "lock", other="another `connect` or `disconnect`")
+    return hold(make_private(ours()) / "lock", other="another `connect` or `disconnect`")
 
 
 def _proxy(name: str, ticket: Ticket, named: str | None) -> str:

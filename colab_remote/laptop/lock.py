@@ -1,4 +1,4 @@
-"""What one command does at a time: a sync of a project, bringing its outputs home, changing which hosts are known.
+"""What one command does at a time: a sync of a project, bringing its outputs home, changing what is known of hosts.
 
 The system lets go of a lock with the process that held it, however that ended.
 """
@@ -17,13 +17,13 @@ from pathlib import Path
 from colab_remote.errors import Refused
 
 LOCK = "lock"  # in a project's `.colab-remote/`
-PATIENCE = 10.0  # seconds to wait for another sync
+PATIENCE = 10.0  # seconds to wait for another one
 _LOOK = 0.05
 _SPAN = 1 << 30  # where the locked byte lies: Windows lets nobody read a locked one
 
 
 @contextmanager
-def sync_lock(path: Path, patience: float = PATIENCE, other: str = "another sync of this project") -> Iterator[None]:
+def hold(path: Path, patience: float = PATIENCE, other: str = "another sync of this project") -> Iterator[None]:
     """Hold the lock at `path`, waiting up to `patience` seconds for the `other`. Raises Refused with who holds it."""
     deadline = time.monotonic() + patience
     while True:

@@ -11,6 +11,7 @@ from typing import Any
 from colab_remote.both.whole import read_json, write_json
 from colab_remote.laptop.hosts import Host, tunnel
 from colab_remote.laptop.line.state import ask_line
+from colab_remote.laptop.lock import hold
 from colab_remote.laptop.places import make_private, records
 
 # Bytes a month that the free plan of each tunnel lets through, about: ngrok's pages in 2026. A project's own `budget`
@@ -56,14 +57,14 @@ def metered(host: str, now: float | None = None) -> Traffic:
 
 
 def meter(host: str, kind: str, more: Traffic, now: float | None = None) -> None:
-    """Add `more` to this month's, and to its part that went through that kind of tunnel."""
+    """Add `more` to this month's, and to its part that went through that kind of tunnel. Raises OSError, Refused."""
     path = _record(host, now)
-    make_private(path.parent)
-    kept = _kept(path)
-    parts = _parts(kept)
-    sums = (_sum(_traffic(before), more) for before in (kept, parts.get(kind, {})))
-    whole, part = (asdict(found) for found in sums)
-    write_json(path, {**kept, **whole, "tunnels": {**parts, kind: part}})
+    with hold(make_private(path.parent) / "lock", other="another command that counts its bytes"):
+        kept = _kept(path)
+        parts = _parts(kept)
+        sums = (_sum(_traffic(before), more) for before in (kept, parts.get(kind, {})))
+        whole, part = (asdict(found) for found in sums)
+        write_json(path, {**kept, **whole, "tunnels": {**parts, kind: part}})
 
 
 def month_of(kind: str, now: float | None = None) -> Traffic:

@@ -13,7 +13,7 @@ from typing import Any
 from colab_remote.both.whole import NewerFormat, read_json, write_json, write_whole
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.hosts import Host
-from colab_remote.laptop.lock import LOCK, sync_lock
+from colab_remote.laptop.lock import LOCK, hold
 from colab_remote.laptop.places import account_home
 from colab_remote.laptop.settings import read_toml
 
@@ -196,7 +196,7 @@ def _new_id(root: Path, place: dict[str, int]) -> str:
     folder = root / OURS
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        with sync_lock(folder / LOCK):
+        with hold(folder / LOCK):
             found = _id(root, place)  # another command may have been faster
             if found is None:
                 found = os.urandom(16).hex()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from colab_remote.errors import Refused
 from colab_remote.laptop.conversation import Conversation, Stream
 from colab_remote.laptop.hosts import Host, mark_contact, tunnel
 
@@ -64,5 +65,5 @@ def _connection(host: Host, timeout: float | None) -> Iterator[Reach]:
         yield connection
     finally:
         connection.close()
-        with suppress(OSError):  # a full disk here is no reason to fail
+        with suppress(OSError, Refused):  # a full disk here is no reason to fail
             meter(host.name, tunnel(host.ticket), Traffic(*connection.passed))

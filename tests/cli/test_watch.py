@@ -19,7 +19,7 @@ from bad_network import BadNetwork
 from pair import tree
 from sides import PATIENCE, Host
 
-from colab_remote.laptop.lock import LOCK, sync_lock
+from colab_remote.laptop.lock import LOCK, hold
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_conflict_is_told_and_the_rest_goes_on(host: Host, project: Path) -> N
 def test_other_commands_may_sync_meanwhile(host: Host, project: Path) -> None:
     there = host.runtime.workdir / project.name
     with watching(host, project) as watch:
-        with sync_lock(project / ".colab-remote" / LOCK):  # between two of its own
+        with hold(project / ".colab-remote" / LOCK):  # between two of its own
             watch.process.send_signal(signal.SIGSTOP)
         for number in range(20):
             save(project / f"f{number}", "1" * 100_000)

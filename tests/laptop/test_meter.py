@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from sides import PATIENCE
 
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.meter import Allowance, Traffic, allowance, budget_of, meter, metered, month_of
@@ -27,6 +30,19 @@ def test_a_months_bytes_are_kept_by_host_and_by_tunnel() -> None:
     assert month_of("ngrok", MARCH) == Traffic(1011, 2022), "one account is behind both of ngrok's ways"
     assert month_of("relay", MARCH) == Traffic(100, 200)
     assert month_of("ngrok", APRIL) == Traffic()
+
+
+COUNT = f"""
+from colab_remote.laptop.meter import Traffic, meter
+for _ in range(10):
+    meter("colab", "ngrok", Traffic(1, 2), {MARCH})
+"""
+
+
+def test_commands_that_end_at_once_are_all_counted() -> None:
+    commands = [subprocess.Popen([sys.executable, "-c", COUNT]) for _ in range(4)]
+    assert [command.wait(PATIENCE) for command in commands] == [0] * 4
+    assert metered("colab", MARCH) == Traffic(40, 80)
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", '{"format": 1, "up": "x", "tunnels": []}', '{"format": 1, "down": {}}'])

@@ -176,7 +176,7 @@ class Line:
             passed, before = self._link.passed(), self._metered
             if passed != before:
                 more = Traffic(passed.up - before.up, passed.down - before.down)
-                with suppress(OSError):  # the disk is full, say: a later time counts this too
+                with suppress(OSError, Refused):  # the disk is full, say: a later time counts this too
                     meter(self.name, self._link.tunnel, more)
                     self._metered = passed
 

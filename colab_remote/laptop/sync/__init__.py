@@ -17,7 +17,7 @@ from colab_remote.both.records import Step
 from colab_remote.both.scan import UNREADABLE, Listing, scan
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.conversation import Conversation, Exchange
-from colab_remote.laptop.lock import LOCK, sync_lock
+from colab_remote.laptop.lock import LOCK, hold
 from colab_remote.laptop.project import OURS, SETTINGS, Project
 from colab_remote.laptop.sync.reconcile import Conflict, Content, Plan, Side, content, reconcile
 from colab_remote.laptop.sync.scope import ignored_here, keeps_bits, lend_bits, narrow
@@ -93,7 +93,7 @@ def synchronize(
     """
     options = Options(host, prefer, adopt, dry_run, progress)
     folder = posixpath.join(workdir, project.name)
-    with laptop_disk(), sync_lock(project.root / OURS / LOCK):
+    with laptop_disk(), hold(project.root / OURS / LOCK):
         return settle(project, conversation, look(project, conversation, folder), folder, options)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.background import start_background
 from colab_remote.laptop.editors import EDITORS
-from colab_remote.laptop.lock import sync_lock
+from colab_remote.laptop.lock import hold
 from colab_remote.laptop.project import OURS, Project, load_project
 from colab_remote.laptop.sync import Options, Report
 from colab_remote.laptop.sync.watch import Editing, Event, watch
@@ -35,7 +35,7 @@ def keep_beside(project: Project, host: str, patience: float | None) -> None:
 def main() -> None:
     """Watch, and write down what happens. Another process that does so already is left to it."""
     project, host, patience = load_project(Path(sys.argv[1])), sys.argv[2], float(sys.argv[3])
-    with suppress(Refused), sync_lock(project.root / OURS / f"watching-{host}", patience=0):
+    with suppress(Refused), hold(project.root / OURS / f"watching-{host}", patience=0):
         logging.basicConfig(
             filename=project.root / log_of(host), filemode="w", level=logging.INFO, format="%(asctime)s %(message)s"
         )

@@ -18,7 +18,7 @@ from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.contact import PAUSES
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.hosts import load_host
-from colab_remote.laptop.lock import LOCK, sync_lock
+from colab_remote.laptop.lock import LOCK, hold
 from colab_remote.laptop.project import OURS, Project
 from colab_remote.laptop.reach import reach
 from colab_remote.laptop.sync import Options, Report, laptop_disk, settle
@@ -114,7 +114,7 @@ class _Following:
         before: Report | None = None
         while not self.editing.over:
             self.woken.clear()
-            with laptop_disk(), sync_lock(self.project.root / OURS / LOCK, math.inf):
+            with laptop_disk(), hold(self.project.root / OURS / LOCK, math.inf):
                 # After another command's sync what we heard of the runtime may be older than what they agreed on.
                 if far is None or version != states_version(self.project):
                     far = seen(look(self.project, self.conversation, self.folder), self.folder, self.options.host)

@@ -16,7 +16,7 @@ from pair import Counted, Pair, new_pair, tree
 
 from colab_remote.errors import Refused
 from colab_remote.laptop.conversation import Stream
-from colab_remote.laptop.lock import sync_lock
+from colab_remote.laptop.lock import hold
 
 NAMES = ["a b", 'it\'s "quoted"', "-rf", "two\nlines", "한글", os.fsdecode(b"caf\xe9"), "tab\there", "$HOME", "*"]
 
@@ -329,8 +329,8 @@ def test_two_syncs_at_once_the_second_says_who_holds_it(pair: Pair) -> None:
     pair.sync()
     lock = pair.here / ".colab-remote" / "lock"
     code = (
-        "import sys, pathlib; from colab_remote.laptop.lock import sync_lock\n"
-        "with sync_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import sys, pathlib; from colab_remote.laptop.lock import hold\n"
+        "with hold(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -338,7 +338,7 @@ def test_two_syncs_at_once_the_second_says_who_holds_it(pair: Pair) -> None:
     assert holder.stdout is not None
     assert holder.stdin is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(Refused, match=f"process {holder.pid}, since "), sync_lock(lock, patience=0.1):
+    with pytest.raises(Refused, match=f"process {holder.pid}, since "), hold(lock, patience=0.1):
         pass
     holder.kill()
     holder.wait()
