@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -77,13 +78,14 @@ def main() -> None:
         line = proxy_command(f"ws://127.0.0.1:{bridge.port}", sys.executable, sys.platform)
         rows: list[tuple[str, str, str, str]] = []
         ways = [ssh(folder, port), ssh(folder, port, f"-oProxyCommand={line}")]
-        for title, measure, unit, digits in (
-            ("pull", lambda way: pulled(way) / 1e6, "MB/s", 0),
-            ("push", lambda way: pushed(way) / 1e6, "MB/s", 0),
-            ("keystroke", lambda way: keystroke(way) * 1000, "ms", 2),
-            ("`ssh colab true`", lambda way: login(way) * 1000, "ms", 0),
-        ):
-            figures = [[measure(way) for way in ways] for _ in range(RUNS)]
+        measures: list[tuple[str, Callable[[list[str]], float], float, str, int]] = [
+            ("pull", pulled, 1e-6, "MB/s", 0),
+            ("push", pushed, 1e-6, "MB/s", 0),
+            ("keystroke", keystroke, 1000, "ms", 2),
+            ("`ssh colab true`", login, 1000, "ms", 0),
+        ]
+        for title, measure, scale, unit, digits in measures:
+            figures = [[measure(way) * scale for way in ways] for _ in range(RUNS)]
             raw, framed = (median(column) for column in zip(*figures, strict=True))
             against = f"{framed / raw:.2f}" if unit == "MB/s" else f"{framed - raw:+.{digits}f} {unit}"
             rows.append((title, f"{raw:.{digits}f} {unit}", f"{framed:.{digits}f} {unit}", against))

@@ -50,12 +50,12 @@ def main() -> None:
         home.mkdir()
         laptop = Laptop(home, {"HOME": str(home), "XDG_RUNTIME_DIR": scratch, "PATH": os.environ["PATH"]})
         runtime.admit(laptop.public_line())
-        heads = ("round trip", "from written to at home", "slowest", "the transfer alone", "bytes on the wire")
+        late = ("round trip", "from written to at home", "slowest", "the transfer alone", "bytes on the wire")
         try:
             rows = [checkpoints(laptop, runtime, rtt) for rtt in (0, 50, 100)]
-            table(f"Checkpoints of {MEGABYTES} MB at 100 Mbit/s, medians of {CHECKPOINTS}", heads, rows)
-            heads = ("what", "its bytes", "bytes on the wire", "messages' share for each record")
-            table("A file that grows", heads, [records(laptop, runtime)])
+            table(f"Checkpoints of {MEGABYTES} MB at 100 Mbit/s, medians of {CHECKPOINTS}", late, rows)
+            grown = ("what", "its bytes", "bytes on the wire", "messages' share for each record")
+            table("A file that grows", grown, [records(laptop, runtime)])
         finally:
             laptop.end_lines()
 
@@ -90,8 +90,8 @@ def trained(laptop: Laptop, runtime: Runtime, network: BadNetwork, name: str, sc
         done = laptop(*words, cwd=project)
         assert done.returncode == 0, done.stderr
     before = network.passed
-    words = [sys.executable, "-m", "colab_remote", "train"]
-    subprocess.run(words, cwd=project, env=laptop.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    train = [sys.executable, "-m", "colab_remote", "train"]
+    subprocess.run(train, cwd=project, env=laptop.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     passed = network.passed - before
     laptop.end_lines()  # the line would be cut with the network
     return project, passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import statistics
@@ -44,8 +45,10 @@ def main() -> None:
         laptop = Laptop(home, {**kept, "HOME": str(home), "XDG_RUNTIME_DIR": scratch})
         runtime.admit(laptop.public_line())
         try:
-            heads = ("round trip", "from written to shown", "95 %", "above half a round trip")
-            table(f"A line of a log, medians of {LINES}", heads, [late(laptop, runtime, rtt) for rtt in (0, 50, 100)])
+            late_heads = ("round trip", "from written to shown", "95 %", "above half a round trip")
+            table(
+                f"A line of a log, medians of {LINES}", late_heads, [late(laptop, runtime, rtt) for rtt in (0, 50, 100)]
+            )
             know(laptop, runtime.ticket)
             large = Large(laptop, runtime)
             table(f"A log of {LARGE / 1e6:.0f} MB, medians of {RUNS}", ("way", "the job took", "ratio"), large.rows())
@@ -102,7 +105,7 @@ class Large:
             "to its log, not followed": lambda: self._alone(""),
             "to its log, followed by `logs -f`": self._followed,
         }
-        times = {name: [] for name in ways}
+        times: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(RUNS):
             for name, way in ways.items():
                 times[name].append(way())
@@ -125,11 +128,12 @@ class Large:
     def _followed(self) -> float:
         job = self._start("")
         with self._laptop.started("logs", "-f", job) as shown:
-            assert shown.stdout
+            assert isinstance(shown.stdout, io.TextIOWrapper)
+            log = shown.stdout.buffer
             watching = threading.Event()
             watcher = threading.Thread(target=self._watch, args=(job, shown.pid, watching))
             watcher.start()
-            count = sum(len(piece) for piece in iter(lambda: shown.stdout.buffer.read(1 << 20), b""))
+            count = sum(len(piece) for piece in iter(lambda: log.read(1 << 20), b""))
             watching.set()
             watcher.join()
         assert count == LARGE
@@ -173,10 +177,9 @@ def training(laptop: Laptop, runtime: Runtime) -> Iterator[Sequence[str]]:
         done = laptop(*train, "--detach", *more, cwd=project)
         assert done.returncode == 0, done.stderr
         alone.append(_speed(runtime, done.stdout.strip()))
-        done = subprocess.run(
-            [sys.executable, "-m", "colab_remote", *train, *more], cwd=project, env=laptop.env, capture_output=True
-        )
-        assert done.returncode == 0, done.stderr
+        words = [sys.executable, "-m", "colab_remote", *train, *more]
+        watched = subprocess.run(words, cwd=project, env=laptop.env, capture_output=True)
+        assert watched.returncode == 0, watched.stderr
         followed.append(_speed(runtime, max(os.listdir(runtime.state / "jobs"))))
     # The first of each warms up.
     columns = [[statistics.median(column) for column in zip(*runs[1:], strict=True)] for runs in (alone, followed)]

@@ -47,7 +47,7 @@ class Storm:
             self._kill()
         for command in (run, logs):
             code, said = self._ended(command)
-            assert (code, said) == (0, WHOLE), f"`{command.args}` ended with {code} and said {said!r}"
+            assert (code, said) == (0, WHOLE), f"`{command.args!r}` ended with {code} and said {said!r}"
         # A sync says so when it is cut off, and the next one goes on with it.
         sync.communicate(timeout=PATIENCE)
         assert sync.returncode in (0, 4), f"sync ended with {sync.returncode}"

@@ -29,7 +29,7 @@ class Typed(Pair):
 
     laptop: Laptop
 
-    def sync(self, **_: Any) -> Any:
+    def sync(self, through: object = None, **_: Any) -> Any:
         """What the command says; a conflict or any other error ends the chaos."""
         done = self.laptop("--timeout", PATIENCE, "sync", "--json", cwd=self.here)
         if done.returncode:

@@ -52,7 +52,7 @@ class BadNetwork:
 
     def cut(self) -> None:
         """Break every connection that passes through now."""
-        self._call(lambda: [writer.transport.abort() for writer in list(self._open)])
+        self._call(self._break)
 
     def down(self) -> None:
         """Admit no new connection, and break those that are there."""
@@ -70,6 +70,10 @@ class BadNetwork:
     def thaw(self) -> None:
         """Let it pass again."""
         self._call(self._flowing.set)
+
+    def _break(self) -> None:
+        for writer in list(self._open):
+            writer.transport.abort()
 
     def _call(self, action: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(action)

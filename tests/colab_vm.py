@@ -81,7 +81,7 @@ def new_vm(folder: Path, environment: dict[str, str]) -> ColabVm:
 
 def _make_interpreter(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    ask = [folder / "bin" / "python", "-c", "import site; print(site.getsitepackages()[0])"]
+    ask = [str(folder / "bin" / "python"), "-c", "import site; print(site.getsitepackages()[0])"]
     site = Path(subprocess.check_output(ask, text=True).strip())
     there = {path.name for path in site.iterdir()}
     for path in Path(sysconfig.get_path("purelib")).iterdir():
@@ -110,6 +110,7 @@ def _kernels(folder: Path, python: Path) -> Iterator[None]:
 def _run_until_it_waits(client: NotebookClient) -> list[dict[str, Any]]:
     (index,) = [number for number, cell in enumerate(client.nb.cells) if cell.cell_type == "code"]
     cell = client.nb.cells[index]
+    manager: Any = client.km
     ended = threading.Event()
 
     def interrupt() -> None:
@@ -117,7 +118,7 @@ def _run_until_it_waits(client: NotebookClient) -> list[dict[str, Any]]:
         while len(cards(cell.outputs)) < 2 and time.monotonic() < deadline:
             if ended.wait(0.2):
                 return
-        os.kill(client.km.provisioner.pid, signal.SIGINT)
+        os.kill(manager.provisioner.pid, signal.SIGINT)
 
     watcher = threading.Thread(target=interrupt)
     watcher.start()

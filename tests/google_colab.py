@@ -18,7 +18,7 @@ from typing import Any
 
 import tornado.web
 import tornado.websocket
-from jupyter_client import AsyncKernelClient
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from sides import Runtime, until
 from trusted import trusted
 
@@ -75,7 +75,8 @@ class Google:
 
     def take_back(self) -> None:
         """Reclaim every session, as Google does at 3 a.m."""
-        self._loop.call_soon_threadsafe(lambda: [self.end(session) for session in list(self.sessions.values())])
+        for session in list(self.sessions.values()):
+            self._loop.call_soon_threadsafe(self.end, session)
         until(lambda: not self.sessions)
 
     def end(self, session: Session) -> None:
@@ -124,7 +125,7 @@ class Google:
         return client
 
     async def _listen(self) -> int:
-        routes = [
+        routes: list[Any] = [
             (r"/tun/m/(assign|assignments|ccu-info|unassign/.*)", _Account, {"google": self}),
             (r"/token", _Login),
             (r"/api/kernels", _Kernels, {"google": self}),

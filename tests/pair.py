@@ -69,7 +69,10 @@ def talking(through: Callable[[Stream], Stream] = lambda stream: stream) -> Iter
     """A conversation with an agent that is a child of ours."""
     ours, its = socket.socketpair()
     agent = subprocess.Popen(
-        [sys.executable, "-m", "colab_remote.agent"], stdin=its, stdout=its, env={**os.environ, "HOME": "/nonexistent"}
+        [sys.executable, "-m", "colab_remote.agent"],
+        stdin=its.fileno(),
+        stdout=its.fileno(),
+        env={**os.environ, "HOME": "/nonexistent"},
     )
     its.close()
     try:

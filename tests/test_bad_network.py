@@ -32,9 +32,14 @@ def echo() -> Iterator[tuple[str, int]]:
         yield server.getsockname()
 
 
+def send_all(end: socket.socket, data: bytes) -> None:
+    end.sendall(data)
+    end.shutdown(socket.SHUT_WR)
+
+
 def there_and_back(port: int, data: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as end:
-        threading.Thread(target=lambda: (end.sendall(data), end.shutdown(socket.SHUT_WR)), daemon=True).start()
+        threading.Thread(target=send_all, args=(end, data), daemon=True).start()
         back = b""
         while piece := end.recv(1 << 16):
             back += piece

@@ -37,6 +37,9 @@ class CutOff:
     def close(self) -> None:
         self.stream.close()
 
+    def shutdown(self, how: int) -> None:
+        self.stream.shutdown(how)
+
     def _spend(self, count: int) -> int:
         if self.budget <= 0:
             self._break()

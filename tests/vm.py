@@ -25,7 +25,7 @@ class Vm:
     state: Path
     workdir: Path
 
-    def launch(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def launch(self, *words: str, **environment: Any) -> subprocess.CompletedProcess[str]:
         """`colab-remote launch --tunnel direct`, `words` appended."""
         key = self.laptop.ours / "id_ed25519.pub"
         places = ("--state-dir", str(self.state), "--workdir", str(self.workdir))

@@ -39,7 +39,7 @@ class Machine:
         ours, theirs = socket.socketpair()
         environment = {**os.environ, "COLAB_REMOTE_STATE": str(self.state)}
         command = [sys.executable, "-m", "colab_remote.agent"]
-        self.agents.append(subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment))
+        self.agents.append(subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment))
         theirs.close()
         while ours.recv(1) != b"\n":
             pass
@@ -48,7 +48,14 @@ class Machine:
 
     def start(self, agent: Conversation, command: str, **more: Any) -> dict[str, Any]:
         """Start a job with the defaults that a test does not care about."""
-        asked = {"id": make_id(), "name": "", "stem": "job", "taken": [], "command": command, "kind": "run"}
+        asked: dict[str, Any] = {
+            "id": make_id(),
+            "name": "",
+            "stem": "job",
+            "taken": [],
+            "command": command,
+            "kind": "run",
+        }
         asked |= {"project": "", "folder": str(self.work), "tty": False, "environment": {}, "about": {}, **more}
         return agent.ask("job_start", **asked).result
 
@@ -293,9 +300,9 @@ def test_a_paste_larger_than_any_buffer_arrives_whole(machine: Machine, agent: C
 def test_a_shell_at_a_terminal_ends_with_its_jobs(machine: Machine, agent: Conversation) -> None:
     job = machine.start(agent, "exec bash --norc -i", tty=True)
     typing_at(machine, job).send(b"sleep 60 & echo =$!=\r")
-    child = until(lambda: re.search(rb"=(\d+)=", log_of(agent, job, on=False)[0]))
+    child, *_ = until(lambda: re.findall(rb"=(\d+)=", log_of(agent, job, on=False)[0]))
     assert agent.ask("job_stop", id=job["id"], grace=0).result["state"] == "stopped"
-    until(lambda: _gone(int(child[1])))
+    until(lambda: _gone(int(child)))
 
 
 def test_keys_for_a_job_without_a_terminal_are_refused(machine: Machine, agent: Conversation) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,5 +82,11 @@ def test_what_was_learned_is_kept_as_json_and_nonsense_is_nothing(tmp_path: Path
     known: dict[str, Known] = {}
     scan(str(tmp_path), Ignore((), ()), known)
     assert known_of(json.loads(json.dumps(known))) == known
-    for rows in ({"file": [1, 2, 3, 4, "digest"]}, {"file": [["file", -1, 0, False, ""], 0, 0]}, {"file": None}, []):
+    nonsense: tuple[Any, ...] = (
+        {"file": [1, 2, 3, 4, "digest"]},
+        {"file": [["file", -1, 0, False, ""], 0, 0]},
+        {"file": None},
+        [],
+    )
+    for rows in nonsense:
         assert known_of(rows) == {}

@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sides import Host, Laptop
@@ -50,7 +51,7 @@ def project(host: Host) -> Path:
 def told(laptop: Laptop, cwd: Path, console: dict[str, str], *words: str) -> tuple[int, bytes]:
     """The exit code of a command and all that it printed there."""
     argv = [sys.executable, "-m", "colab_remote", *words]
-    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    both: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
     done = subprocess.run(argv, cwd=cwd, env={**laptop.env, **console}, timeout=60, **both)
     return done.returncode, done.stdout
 

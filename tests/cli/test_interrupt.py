@@ -82,7 +82,7 @@ def test_a_main_thread_that_hears_an_interrupt_takes_its_time() -> None:
 @pytest.fixture
 def project(host: Host, request: pytest.FixtureRequest) -> Path:
     """A project of a hundred files."""
-    root = host.laptop.home / request.node.name.replace("[", "-").replace("]", "")
+    root = host.laptop.home / str(request.node.name).replace("[", "-").replace("]", "")
     root.mkdir()
     (root / "colab-remote.toml").write_text('[project]\ntrain = "sleep 0.3; mkdir -p saved; echo 1 > saved/log"\n')
     for number in range(100):

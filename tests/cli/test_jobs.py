@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -72,7 +73,7 @@ def test_a_detached_jobs_id_is_alone_on_stdout_and_logs_follow_it_to_its_code(ho
 def test_a_jobs_own_bytes_come_through(host: Host) -> None:
     identity = job_id(host, "--", r"printf 'a\rb\033[31m\xff\n'")
     with host.laptop.started("logs", "-f", identity) as shown:
-        assert shown.stdout is not None
+        assert isinstance(shown.stdout, io.TextIOWrapper)
         assert shown.stdout.buffer.read() == b"a\rb\x1b[31m\xff\n"
 
 

@@ -18,7 +18,7 @@ SECONDS = "8"  # for which an absent editor is waited for
 @pytest.fixture
 def project(host: Host, request: pytest.FixtureRequest) -> Path:
     """A small project."""
-    root = host.laptop.home / request.node.name
+    root = host.laptop.home / str(request.node.name)
     root.mkdir()
     (root / "colab-remote.toml").touch()
     (root / "train.py").write_text("1")

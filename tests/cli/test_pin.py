@@ -16,7 +16,7 @@ from colab_remote.laptop.pin import LIMIT
 @pytest.fixture
 def project(host: Host, request: pytest.FixtureRequest) -> Path:
     """A git repository of one commit, in which any job can be started."""
-    root = host.laptop.home / request.node.name.replace("[", "-").rstrip("]")
+    root = host.laptop.home / str(request.node.name).replace("[", "-").rstrip("]")
     root.mkdir()
     (root / "colab-remote.toml").write_text('[project]\ntrain = "true"\n')
     (root / "code.py").write_text("one\n")

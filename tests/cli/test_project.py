@@ -12,7 +12,7 @@ from sides import Host
 @pytest.fixture
 def project(host: Host, request: pytest.FixtureRequest) -> Path:
     """A small project on the laptop, its name the test's own."""
-    root = host.laptop.home / request.node.name
+    root = host.laptop.home / str(request.node.name)
     root.mkdir()
     (root / "colab-remote.toml").write_text("")
     (root / "train.py").write_text("print('hello')\n")

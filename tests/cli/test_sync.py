@@ -18,7 +18,7 @@ LONGEST_PATH = 4095  # bytes that Linux takes
 @pytest.fixture
 def project(host: Host, request: pytest.FixtureRequest) -> Path:
     """An empty project."""
-    root = host.laptop.home / request.node.name
+    root = host.laptop.home / str(request.node.name)
     root.mkdir()
     (root / "colab-remote.toml").touch()
     return root

@@ -185,8 +185,9 @@ def test_a_lost_host_is_waited_for_and_training_goes_on_by_itself(host: Host, pr
             until(lambda: "step-2.pt" in saved(project))
             lose(tmp_path / "first")
             (project / "wait-2").unlink()
-            assert training.stderr is not None
-            until(lambda: "waiting  for `colab`" in training.stderr.readline())
+            said_so = training.stderr
+            assert said_so is not None
+            until(lambda: "waiting  for `colab`" in said_so.readline())
             assert host.laptop("disconnect", "colab").returncode == 0
             connect(host.laptop, other)
             said, errors = training.communicate(timeout=PATIENCE)
@@ -357,8 +358,7 @@ def test_a_runtime_whose_clock_is_wrong_by_a_day_changes_nothing(
     if not FAKETIME.exists():
         pytest.skip("a wrong clock needs apt-get install faketime")
     laptop = host.laptop
-    variables = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": wrong}
-    with started_sshd(tmp_path / "wrong", **variables) as runtime:
+    with started_sshd(tmp_path / "wrong", LD_PRELOAD=str(FAKETIME), FAKETIME=wrong) as runtime:
         connect(laptop, runtime)
         done = laptop("train", cwd=project)
         assert done.returncode == 0, done.stderr

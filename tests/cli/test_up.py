@@ -66,8 +66,8 @@ def test_up_shares_the_one_connection_and_down_brings_outputs_home(mine: Laptop,
     project, there = mine.home / "by-google", Path("/content/by-google")
     project.mkdir()
     shutil.rmtree(there, ignore_errors=True)
-    training = "mkdir saved; echo 1 > saved/log; until [ -e on ]; do sleep 0.1; done; echo 2 > saved/log"
-    (project / "colab-remote.toml").write_text(f"[project]\ntrain = '{training}'\n")
+    trains = "mkdir saved; echo 1 > saved/log; until [ -e on ]; do sleep 0.1; done; echo 2 > saved/log"
+    (project / "colab-remote.toml").write_text(f"[project]\ntrain = '{trains}'\n")
     with mine.started("train", cwd=project) as training:
         until(lambda: (project / "saved/log").exists())
         plain = ["ssh", "-F", config, "colab", "echo $COLAB_RELEASE_TAG; python3 -c 'print(6 * 7)'"]

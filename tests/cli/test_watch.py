@@ -25,7 +25,7 @@ from colab_remote.laptop.lock import LOCK, hold
 @pytest.fixture
 def project(host: Host, request: pytest.FixtureRequest) -> Path:
     """A small project."""
-    root = host.laptop.home / request.node.name
+    root = host.laptop.home / str(request.node.name)
     root.mkdir()
     (root / "colab-remote.toml").touch()
     (root / "train.py").write_text("1")

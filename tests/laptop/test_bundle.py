@@ -43,7 +43,9 @@ def started(state: Path, python: str = sys.executable) -> Iterator[socket.socket
     if not (shelf / "python3").exists():
         (shelf / "python3").symlink_to(python)
     env = {"PATH": f"{shelf}:/usr/bin:/bin", "HOME": str(state.parent), "COLAB_REMOTE_STATE": str(state)}
-    process = subprocess.Popen(["sh", "-c", bundle().command()], stdin=theirs, stdout=theirs, env=env, cwd=state.parent)
+    process = subprocess.Popen(
+        ["sh", "-c", bundle().command()], stdin=theirs.fileno(), stdout=theirs.fileno(), env=env, cwd=state.parent
+    )
     theirs.close()
     ours.settimeout(20)
     try:

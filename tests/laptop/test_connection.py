@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import paramiko
 import psutil
@@ -71,6 +71,11 @@ def test_several_agents_share_a_connection(host: Sides) -> None:
             agent.ask("ping")
 
 
+def near(connection: Connection) -> bool:
+    connection.open_agent().close()
+    return connection.quickest < 0.005
+
+
 @contextmanager
 def agent_behind(host: Sides, delay: float) -> Iterator[tuple[BadNetwork, Connection, Conversation]]:
     """An agent that is `delay` seconds away, each way, and taken for near where that is nothing."""
@@ -78,7 +83,7 @@ def agent_behind(host: Sides, delay: float) -> Iterator[tuple[BadNetwork, Connec
         ticket = host.runtime.ticket.replace(f":{host.runtime.port}/", f":{network.port}/")
         with closing(open_connection(Host("colab", parse_ticket(ticket), known(host).key))) as connection:
             if not delay:  # on a busy machine a round trip may take long
-                until(lambda: connection.open_agent().close() or connection.quickest < 0.005)
+                until(lambda: near(connection))
             yield network, connection, connection.open_agent()
 
 
@@ -112,7 +117,7 @@ def test_as_much_is_under_way_as_fills_the_line(host: Sides, tmp_path: Path, del
 def test_the_cipher_is_aes_gcm(host: Sides) -> None:
     with closing(open_connection(known(host))) as connection:
         assert connection._transport.local_cipher == "aes256-gcm@openssh.com"
-        assert connection._transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert cast("socket.socket", connection._transport.sock).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_gigabyte_needs_no_new_keys(host: Sides) -> None:

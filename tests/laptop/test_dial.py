@@ -29,8 +29,14 @@ def listener() -> Iterator[socket.socket]:
         yield server
 
 
+def plain(listener: socket.socket, address: str = "127.0.0.1") -> socket.socket:
+    stream = dial(at(address, listener.getsockname()[1]), 5)
+    assert isinstance(stream, socket.socket)
+    return stream
+
+
 def test_a_stream_does_not_wait_for_full_packets(listener: socket.socket) -> None:
-    with dial(at("127.0.0.1", listener.getsockname()[1]), 5) as stream:
+    with plain(listener) as stream:
         assert stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -42,7 +48,7 @@ def test_bytes_go_both_ways(listener: socket.socket) -> None:
 
     thread = threading.Thread(target=echo)
     thread.start()
-    with dial(at("localhost", listener.getsockname()[1]), 5) as stream:
+    with plain(listener, "localhost") as stream:
         stream.sendall(b"hello")
         assert stream.recv(99) == b"hello"
     thread.join()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certificate import self_signed
@@ -93,7 +94,7 @@ def saying(answer: bytes) -> Iterator[str]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def connect(laptop: Laptop, ticket: str, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def connect(laptop: Laptop, ticket: str, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return laptop("connect", ticket, "--open", "none", *words, **more)
 
 

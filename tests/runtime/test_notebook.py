@@ -63,8 +63,9 @@ def test_a_token_that_is_missing_is_asked_for_with_its_page(kernel: Kernel, lapt
 def test_a_runtime_outlives_the_kernel_and_is_found_by_the_next(kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
     card = launched(kernel)
-    run_sync(kernel.client.km.restart_kernel)(now=True)
-    run_sync(kernel.client.kc.wait_for_ready)(timeout=PATIENCE)
+    run_sync(kernel.manager.restart_kernel)(now=True)
+    client: Any = kernel.client.kc
+    run_sync(client.wait_for_ready)(timeout=PATIENCE)
     kernel.run("import colab_remote")
     assert launched(kernel) == card
 
@@ -100,7 +101,7 @@ def test_a_waiting_cell_tells_a_new_address_and_an_interrupt_ends_the_waiting_al
 def test_a_token_that_is_typed_is_taken_and_shown_nowhere(agent: Agent, kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
     kernel.run(f"import os; os.environ['PYNGROK_NGROK_PATH'] = {agent.environment['PYNGROK_NGROK_PATH']!r}")
-    person = kernel.client.km.blocking_client()
+    person = kernel.manager.blocking_client()
     person.start_channels()
     asked: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []

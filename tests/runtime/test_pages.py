@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from colab_vm import cards, new_vm
@@ -100,7 +101,7 @@ class Typist:
             assert not [line for line in text.splitlines() if figures_apart(line) not in seen], self.printed
 
     def _type(self, text: str) -> None:
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+        both: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         argv = ["bash", "-ec", f"{text}\npwd"]
         done = subprocess.run(argv, cwd=self.folder, env=self.environment, encoding="utf-8", **both)
         assert done.returncode == 0, done.stdout

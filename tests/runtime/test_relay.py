@@ -99,7 +99,10 @@ def test_its_key_opens_nothing_but_that_port(vm: Vm, relay: Runtime) -> None:
     admitted(vm, relay)
     key = ["-i", str(vm.state / "relay_key"), "-p", str(relay.port), "-oStrictHostKeyChecking=no"]
     base = ["ssh", "-F", "none", "-oUserKnownHostsFile=/dev/null", "-oExitOnForwardFailure=yes", *key]
-    run = lambda *words: subprocess.run([*base, *words, "127.0.0.1"], capture_output=True, timeout=PATIENCE)  # noqa: E731
+
+    def run(*words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*base, *words, "127.0.0.1"], capture_output=True, timeout=PATIENCE)
+
     assert run("-N", "-R", f"localhost:{free_port()}:localhost:22").returncode == 255
     assert b"prohibited" in run("-W", f"127.0.0.1:{relay.port}").stderr
     assert subprocess.run([*base, "127.0.0.1", "echo", "in"], capture_output=True).stdout == b""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from colab_remote.laptop.line.flow import CAP, DOWN, FASTEST, FLOOR, HELD, START, UP, Flow, window
+from colab_remote.laptop.connection import CAP, FASTEST
+from colab_remote.laptop.line.flow import DOWN, FLOOR, HELD, START, UP, Flow, window
 
 
 def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> list[float]:

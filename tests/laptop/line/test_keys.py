@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sides import Laptop, Runtime, until
@@ -40,7 +41,7 @@ def agent(laptop: Laptop) -> Iterator[dict[str, str]]:
         process.terminate()
 
 
-def hand_over(key: Path, agent: dict[str, str]) -> None:
+def hand_over(key: Path, agent: dict[str, Any]) -> None:
     """`ssh-add`, told the passphrase as it wishes."""
     ask = key.with_name("ask")
     ask.write_text(f"#!/bin/sh\necho '{PASSPHRASE}'\n")
@@ -103,7 +104,7 @@ def test_wrong_answers_and_nobody_to_ask_are_refused(laptop: Laptop, runtime: Ru
 
 @pytest.mark.parametrize("kind", [("ed25519",), ("ecdsa",), ("rsa", "-b", "2048", "-m", "PEM")])
 def test_an_agent_that_holds_it_is_asked_instead(
-    laptop: Laptop, runtime: Runtime, agent: dict[str, str], kind: tuple[str, ...]
+    laptop: Laptop, runtime: Runtime, agent: dict[str, Any], kind: tuple[str, ...]
 ) -> None:
     key = locked(laptop, runtime, *kind)
     if kind[0] == "rsa":  # the old format says nothing of the public half
@@ -121,7 +122,7 @@ def test_an_agent_that_holds_it_is_asked_instead(
 
 
 def test_a_line_that_has_lost_its_agent_makes_room_for_one_that_asks(
-    laptop: Laptop, runtime: Runtime, key: Path, agent: dict[str, str]
+    laptop: Laptop, runtime: Runtime, key: Path, agent: dict[str, Any]
 ) -> None:
     hand_over(key, agent)
     assert laptop("connect", runtime.ticket, "-i", str(key), "--open", "none", **agent).returncode == 0

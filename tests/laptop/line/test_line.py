@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from sides import PATIENCE, Host, Laptop, Runtime, free_port, started_sshd, unti
 from colab_remote.both.processes import started
 
 
-def ok(laptop: Laptop, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def ok(laptop: Laptop, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
     done = laptop(*words, **more)
     assert done.returncode == 0, done.stderr
     return done

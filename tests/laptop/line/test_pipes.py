@@ -108,10 +108,15 @@ def met(door: Door, listener: PipeListener) -> tuple[Local, Local]:
     return ours, found[0]
 
 
+def send_all(end: Local, data: bytes) -> None:
+    end.sendall(data)
+    end.shutdown(socket.SHUT_WR)
+
+
 def test_each_direction_ends_by_itself(door: Door, listener: PipeListener) -> None:
     ours, its = met(door, listener)
     data = os.urandom(300_000)
-    sending = threading.Thread(target=lambda: (ours.sendall(data), ours.shutdown(socket.SHUT_WR)))
+    sending = threading.Thread(target=send_all, args=(ours, data))
     sending.start()
     heard = b""
     while piece := its.recv(1000):

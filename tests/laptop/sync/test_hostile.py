@@ -17,7 +17,7 @@ import pytest
 from pair import Pair, new_pair, tree
 from sides import Loopback
 
-from colab_remote.agent.serve import Call, Wire, serve
+from colab_remote.agent.serve import Call, Method, Wire, serve
 from colab_remote.both.digest import Digest
 from colab_remote.both.place import unfit, unfit_target
 from colab_remote.errors import ColabRemoteError
@@ -67,7 +67,7 @@ class Liar:
     @contextmanager
     def talking(self) -> Iterator[Conversation]:
         ours, its = socket.socketpair()
-        methods = {"files_look": self.look, "files_take": self.take, "files_give": self.give}
+        methods: dict[str, Method] = {"files_look": self.look, "files_take": self.take, "files_give": self.give}
 
         def lie() -> None:
             with contextlib.suppress(OSError):  # the laptop hangs up on liars

@@ -287,7 +287,7 @@ def test_a_large_file_that_changes_on_its_way_is_settled_by_the_next_sync(pair: 
     (pair.here / "large").write_bytes(bytes(4_000_000))
     pair.sync()
     (pair.here / "large").write_bytes(bytes(2_000_000) + b"x" * 2_000_000)
-    answers = []
+    answers: list[bytes] = []
 
     def meddle(stream: Stream) -> Stream:
         meddling = Counted(stream)

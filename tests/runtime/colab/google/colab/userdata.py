@@ -5,23 +5,23 @@ import os
 
 
 class SecretNotFoundError(AttributeError):
-    def __init__(self, key):
+    def __init__(self, key: str) -> None:
         super().__init__(f"Secret {key} does not exist.")
 
 
 class NotebookAccessError(Exception):
-    def __init__(self, key):
+    def __init__(self, key: str) -> None:
         super().__init__(f"Notebook does not have access to secret {key}")
 
 
 class TimeoutException(Exception):
-    def __init__(self, key):
+    def __init__(self, key: str) -> None:
         super().__init__(
             f"Requesting secret {key} timed out. Secrets can only be fetched when running from the Colab UI."
         )
 
 
-def get(key):
+def get(key: str) -> str:
     with open(os.environ["COLAB_SECRETS"]) as file:
         secrets = json.load(file)
     if secrets == "elsewhere":
@@ -30,4 +30,4 @@ def get(key):
         raise SecretNotFoundError(key)
     if secrets[key] is None:
         raise NotebookAccessError(key)
-    return secrets[key]
+    return str(secrets[key])
