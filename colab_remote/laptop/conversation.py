@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from colab_remote.laptop.hosts import Host
 
 LARGE = 1 << 20  # bytes that are taken from a stream at once
-_NEAR = 0.005  # seconds of a round trip: this machine or one of its own network
+NEAR = 0.005  # seconds of a round trip: this machine or one of its own network
 _MANY = 16 << 20  # bytes going up from which on several streams are worth the three round trips that they cost
 _ERRORS: dict[str, type[ColabRemoteError]] = {
     kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
@@ -115,7 +115,7 @@ class Conversation:
         self._bodies = cycle((stream,))  # what sends the next frame of a body
         self._requests = 0
         self._sender = Sender(self._send_body)
-        self._sender.near = 0 < way.quickest < _NEAR
+        self._sender.near = 0 < way.quickest < NEAR
         keep_freed_memory()
         self._taken = Taken(lambda missing: stream.recv(LARGE))
 
