@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from colab_remote.laptop.connection import CAP, FASTEST
+from colab_remote.laptop.conversation import NEAR
 
 START = 256 << 10  # bytes
 FLOOR = 32 << 10
 UP, DOWN = 0.015, 0.020  # seconds that bulk may add to a round trip: what comes down fills the line less evenly
 HELD = 12 << 20  # bytes that readers who do not read may keep in memory, all together
+_STEPS, _STEPS_NEAR = 32, 4  # in which a window is given
 BULK = 64 << 10  # bytes between two probes that are more than keystrokes and log lines
 
 
@@ -67,3 +69,12 @@ def window(credit: int, readers: int, held: int) -> int:
     `readers` take bulk now; `held` bytes lie with us that nobody has taken.
     """
     return max(FLOOR, min(credit // max(1, readers), HELD - held))
+
+
+def granted(size: int, ahead: int, base: float) -> int:
+    """Bytes more that a far end may send which has `ahead` of a window of `size`, over a line of that round trip.
+
+    In small steps it sends evenly, and fills the line; near by they would cost more than they bring.
+    """
+    more = size - ahead
+    return more if more * (_STEPS_NEAR if base < NEAR else _STEPS) >= size else 0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from colab_remote.errors import ColabRemoteError
 from colab_remote.laptop.connection import Connection, Crowded, close_channel, widen
-from colab_remote.laptop.conversation import LARGE, NEAR
+from colab_remote.laptop.conversation import LARGE
 from colab_remote.laptop.line.door import Local, send_line
-from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, window
+from colab_remote.laptop.line.flow import BULK, FLOOR, Flow, granted, window
 from colab_remote.laptop.line.way import wait_for_hangup
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _PATIENCE = 15.0  # seconds for the answer to one of them
 _FRESH = 5.0  # seconds without a word after which a borrower has it probed, and for the answer then
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
 _PACE, _PACE_UP = 0.01, 0.002  # seconds between two probes beside one, at least
-_STEPS, _STEPS_NEAR = 32, 4  # in which the far end is let send what it may
 _QUIET = 0.5  # seconds without bulk after which a transfer is over
 _PIECE = 64 << 10  # bytes that go up at once
 _KEYSTROKES = 4 << 10  # bytes that never wait for credit
@@ -252,10 +251,7 @@ class Live:
             readers = sum(other.reads_bulk for other in self._lent if other is not lent) + 1
             held = sum(other.ahead for other in self._lent if other is not lent)
             size = window(self.flow.credit, readers, held)
-            more = size - lent.ahead
-            # In small steps the far end sends evenly, and fills the line; near by they would cost more than they bring.
-            if more * (_STEPS_NEAR if self.flow.base < NEAR else _STEPS) < size:
-                more = 0
+            more = granted(size, lent.ahead, self.flow.base)
             lent.ahead += more
         if more:
             widen(lent.channel, more)

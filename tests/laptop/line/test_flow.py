@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colab_remote.laptop.connection import CAP, FASTEST
-from colab_remote.laptop.line.flow import DOWN, FLOOR, HELD, START, UP, Flow, window
+from colab_remote.laptop.line.flow import DOWN, FLOOR, HELD, START, UP, Flow, granted, window
 
 
 def transfer(flow: Flow, round_trip: float, speed: float, probes: int = 200) -> list[float]:
@@ -125,3 +125,17 @@ def test_readers_share_and_those_who_do_not_read_take_no_more_than_there_is() ->
     assert held <= HELD + 10 * FLOOR
     assert window(CAP, 1, HELD) == FLOOR
     assert max(UP, DOWN) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("ahead", "base", "more"),
+    [
+        (310_000, 0.05, 10_000),
+        (310_001, 0.05, 0),
+        (330_000, 0.05, 0),
+        (240_000, 0.0003, 80_000),
+        (240_001, 0.0003, 0),
+    ],
+)
+def test_a_window_is_given_in_small_steps_where_the_line_is_long(ahead: int, base: float, more: int) -> None:
+    assert granted(320_000, ahead, base) == more
