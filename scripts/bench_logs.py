@@ -46,9 +46,8 @@ def main() -> None:
         runtime.admit(laptop.public_line())
         try:
             late_heads = ("round trip", "from written to shown", "95 %", "above half a round trip")
-            table(
-                f"A line of a log, medians of {LINES}", late_heads, [late(laptop, runtime, rtt) for rtt in (0, 50, 100)]
-            )
+            rows = [late(laptop, runtime, rtt) for rtt in (0, 50, 100)]
+            table(f"A line of a log, medians of {LINES}", late_heads, rows)
             know(laptop, runtime.ticket)
             large = Large(laptop, runtime)
             table(f"A log of {LARGE / 1e6:.0f} MB, medians of {RUNS}", ("way", "the job took", "ratio"), large.rows())

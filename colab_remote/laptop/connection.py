@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 _AGENT_STARTS = 0.05  # seconds at the least
 CAP = 12 << 20  # bytes under way at the most: 1 Gbit/s at 100 ms
-FASTEST = 125_000_000  # bytes a second of a line that is to be filled: more under way lies with sshd
+FASTEST = 125_000_000  # bytes a second of a line that is to be filled
 _LEAST = 256 << 10  # bytes under way where the line is short
 
 
@@ -213,12 +213,16 @@ def widen(channel: paramiko.Channel, count: int) -> None:
         channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
 
 
+def filling(delay: float) -> int:
+    """Bytes under way that fill a line of that delay: more is sshd's to keep, which copies all of it for each piece."""
+    return min(CAP, int(delay * FASTEST))
+
+
 def _fill_the_line(channel: paramiko.Channel, round_trip: float) -> None:
-    """Let as much be under way as fills the line: more is sshd's to keep, which copies all of it for each piece."""
-    filling = min(CAP, int(round_trip * FASTEST))
-    if filling > channel.in_window_size:
-        widen(channel, filling - channel.in_window_size)
-    channel.out_window_size = min(channel.out_window_size, max(_LEAST, filling))
+    enough = filling(round_trip)
+    if enough > channel.in_window_size:
+        widen(channel, enough - channel.in_window_size)
+    channel.out_window_size = min(channel.out_window_size, max(_LEAST, enough))
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -25,7 +25,7 @@ from sides import Laptop, Runtime, free_port, started_sshd, until
 
 from colab_remote.errors import Unreachable, WrongRuntime
 from colab_remote.laptop.connection import Connection
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.conversation import NEAR, Conversation
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.login import open_connection
 from colab_remote.ticket import fingerprint, parse_ticket
@@ -73,7 +73,7 @@ def test_several_agents_share_a_connection(host: Sides) -> None:
 
 def near(connection: Connection) -> bool:
     connection.open_agent().close()
-    return connection.quickest < 0.005
+    return connection.quickest < NEAR
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from colab_remote.laptop.connection import CAP, FASTEST
+from colab_remote.laptop.connection import CAP, filling
 from colab_remote.laptop.conversation import NEAR
 
 START = 256 << 10  # bytes
@@ -49,7 +49,7 @@ class Flow:
         # What is under way over its delay is the line's speed; that times the delay we want is the credit. More than
         # the credit comes down where more was granted before: after a cut, and by the transfer before this one.
         wanted = max(self.credit, came) * (self.base + target) / round_trip if round_trip else CAP
-        most = min(CAP, int((self.base + target) * FASTEST))
+        most = filling(self.base + target)
         used = moved * 2 > self.credit  # credit that nobody used says nothing about the line
         self.grows = self._free and used and self.credit < most
         if self._free:
