@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _READY = 2  # idle agents; one is not enough for commands back to back
 _MOST = 9  # agents in all: a foreign sshd allows ten sessions on a connection
+_LINGERS = 5.0  # seconds for which sshd may count a session that has ended
 _CROWDED = 0.2  # seconds at the most before another one is tried where there are too many
 _IDLE_PROBE = 30.0  # seconds between two probes while nothing else goes on
 _FIRST_PROBE = 0.5  # seconds
@@ -56,6 +57,7 @@ class Live:
         self._idle: list[paramiko.Channel] = []
         self._agents = 0  # ready, lent, and being opened
         self._filling = False
+        self._left = 0.0  # when the last agent that was lent ended, by the monotonic clock
         self._lent: set[Lent] = set()
         self._reserved = self._arrived = self._moved = self._moved_before = 0
         self._free_at = 0.0  # when the next piece may go up
@@ -77,7 +79,8 @@ class Live:
             try:
                 return self._ready() or self._opened()
             except Crowded as error:
-                if not self._agents or time.monotonic() > deadline:
+                now = time.monotonic()
+                if now > deadline or (not self._agents and now > self._left + _LINGERS):
                     raise
                 if not told:  # once: where both limits are near, now one and now the other is met
                     tell(f"{error.message}; waiting for one to end")
@@ -118,6 +121,8 @@ class Live:
         with self._changed:
             self._lent.discard(lent)
             self._agents -= agent
+            if agent:
+                self._left = time.monotonic()
             self._changed.notify_all()
 
     def reverse(self, port: int, local: int, client: Local) -> None:
