@@ -181,10 +181,21 @@ class Counted:
 
     def __init__(self, stream: Dialled, told: Told) -> None:
         self._stream, self._told = stream, told
+        self._greeting = b""
         self.up = self.down = 0
+
+    def greet(self, version: str) -> None:
+        """Say which SSH is spoken here, before there is a transport, which will say it once more: that is not sent."""
+        greeting = f"{version}\r\n".encode("ascii")
+        with suppress(OSError):  # the transport will find out that nobody listens
+            self.send(greeting)
+        self._greeting = greeting
 
     def send(self, data: bytes) -> int:
         """Send some of `data`, as a socket does."""
+        if data == self._greeting:
+            self._greeting = b""
+            return len(data)
         sent = self._stream.send(data)
         self.up += sent
         return sent

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import paramiko
 
+_VERSION = "SSH-2.0-colab_remote"  # RFC 4253, 4.2: a hyphen may not be in the name
 _WINDOW = 2 << 20  # bytes, as OpenSSH's
 _CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
 _REKEY = 1 << 35  # bytes under one AES-GCM key, well below its limit; the default stalls every 512 MB
@@ -52,7 +53,8 @@ def log_in(
     deadline = time.monotonic() + timeout
     stream = Counted(dial(host, timeout, told), told)
     told("SSH banner")
-    paramiko = import_paramiko()  # a line's first command has it imported while the network is asked
+    stream.greet(_VERSION)
+    paramiko = import_paramiko()  # while sshd answers that: to import it takes about as long
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
     try:
         key = load_key(host.key, passphrase)
@@ -60,6 +62,7 @@ def log_in(
         stream.close()
         raise
     transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=window)
+    transport.local_version = _VERSION
     try:
         _negotiate(transport, host, deadline)
         told("login")

@@ -58,6 +58,25 @@ def saying(text: bytes) -> Iterator[int]:
             other.close()
 
 
+def test_sshd_is_greeted_before_paramiko_is_imported(laptop: Laptop, runtime: Runtime, tmp_path: Path) -> None:
+    laptop.public_line()
+    (tmp_path / "paramiko.py").write_text("import os, sys\nsys.stdin.read()\nos._exit(7)\n")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        ticket = runtime.ticket.replace(f":{runtime.port}/", f":{server.getsockname()[1]}/")
+        connecting = subprocess.Popen(
+            [sys.executable, "-m", "colab_remote", "connect", ticket],
+            env={**laptop.env, "COLAB_REMOTE_LINE": "0", "PYTHONPATH": str(tmp_path)},
+            stdin=subprocess.PIPE,
+            cwd=tmp_path,
+        )
+        with server.accept()[0] as there:
+            there.settimeout(20)
+            assert there.recv(100) == b"SSH-2.0-colab_remote\r\n"
+        connecting.communicate(b"go on", 20)
+    assert connecting.returncode == 7
+
+
 def test_an_agent_answers(host: Sides) -> None:
     with closing(open_connection(known(host))) as connection, closing(connection.open_agent()) as agent:
         assert agent.ask("machine", workdir="/").result["cpus"] >= 1
