@@ -211,7 +211,7 @@ def _sight(sight: Sight) -> dict[str, Any]:
         "tunnel": tunnel(host.ticket),
         "last_contact": sight.contact,
         "machine": asdict(sight.machine) if sight.machine else None,
-        "line": asdict(sight.line) if sight.line else None,
+        "line": sight.line._asdict() if sight.line else None,
     }
 
 

@@ -85,7 +85,7 @@ def _started(made: Contact, conversation: Conversation, leg: Leg) -> Job:
         environment=leg.wish.environment,
         about={**leg_after(checkpoint), **to_vault(project)},
     )
-    return start(made, conversation, order, project.root, pin_of(project.root, report.tree))
+    return start(made, conversation, order, project.root, pin_of(project.root, report.agreed.tree))
 
 
 def _warn_of_checkpoints(project: Project) -> None:

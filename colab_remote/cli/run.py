@@ -62,7 +62,7 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, tty: bool, w
             from colab_remote.laptop.pin import pin_of
 
             with not_started():
-                pin = pin_of(project.root, bring_up_to_date(project, conversation, host).tree)
+                pin = pin_of(project.root, bring_up_to_date(project, conversation, host).agreed.tree)
         job = start(made, conversation, order, project.root if project else None, pin)
         if wish.detach:
             return detached(job)

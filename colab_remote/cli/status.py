@@ -87,7 +87,7 @@ def _report(
         ("home", checkpoint_line(newest) if newest else "no checkpoint of this host's trainings"),
         *([("", _KEEPS)] if machine and machine.jobs else []),
     ]
-    facts = {"line": asdict(line) if line else None, "month": asdict(traffic), "contact": last_contact(host.name)}
+    facts = {"line": line._asdict() if line else None, "month": traffic._asdict(), "contact": last_contact(host.name)}
     facts |= {"checkpoint": asdict(newest) if newest else None}
     return {"host": host.name, "machine": asdict(machine) if machine else None, **facts}, columns(rows)
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from colab_remote.cli.output import output, visible
@@ -123,7 +123,8 @@ def _tell(event: Event, host: str, verbose: bool) -> None:
 
 def document(report: Report) -> dict[str, Any]:
     """The report as --json tells it."""
-    return asdict(report)
+    told = {each.name: getattr(report, each.name) for each in fields(report) if each.name != "agreed"}
+    return {**told, "conflicts": [conflict._asdict() for conflict in report.conflicts]}
 
 
 @contextmanager

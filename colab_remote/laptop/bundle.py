@@ -7,9 +7,9 @@ import hashlib
 import importlib.util
 import json
 import zlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from colab_remote.both.protocol import GREETING
 
@@ -17,8 +17,7 @@ MARK = b"colab-remote-agent "
 OLDEST = (3, 9)
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(NamedTuple):
     """Modules of `agent/`, `both/` and pathspec; `hash` names what is in them."""
 
     hash: str

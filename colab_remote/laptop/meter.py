@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from colab_remote.both.whole import read_json, write_json
 from colab_remote.laptop.hosts import Host, tunnel
@@ -21,8 +21,7 @@ UNMETERED = "`relay`, `cloudflared` and `direct` have no meter"
 _UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """Bytes up to the runtime and down from it."""
 
     up: int = 0
@@ -63,7 +62,7 @@ def meter(host: str, kind: str, more: Traffic, now: float | None = None) -> None
         kept = _kept(path)
         parts = _parts(kept)
         sums = (_sum(_traffic(before), more) for before in (kept, parts.get(kind, {})))
-        whole, part = (asdict(found) for found in sums)
+        whole, part = (found._asdict() for found in sums)
         write_json(path, {**kept, **whole, "tunnels": {**parts, kind: part}})
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from colab_remote.laptop.line.door import Gone, Local, door, read_line, send_line
 from colab_remote.laptop.line.way import connect
@@ -12,8 +11,7 @@ from colab_remote.laptop.line.way import connect
 _PATIENCE = 2.0  # seconds; who shows things must not wait for what hangs
 
 
-@dataclass(frozen=True, slots=True)
-class LineState:
+class LineState(NamedTuple):
     """A line: `since` when it is there and `connected` since when it has contact (seconds since 1970).
 
     `round_trip` in seconds, bytes of this line in `up` and `down`, the processes that use it in `users`.

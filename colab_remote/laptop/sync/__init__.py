@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from colab_remote.both.arrive import FULL, UNWRITABLE
 from colab_remote.both.ignore import Ignore
@@ -25,8 +26,7 @@ from colab_remote.laptop.sync.state import State, load_known, load_state, save_k
 from colab_remote.laptop.sync.transfer import MISSING, Far, Transferred, look, seen, transfer
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a sync is: bytes that passed, of those that are to pass both ways, and the files there are.
 
     `first`: it is told for the first time.
@@ -42,7 +42,7 @@ class Progress:
 class Report:
     """What a sync did: paths, conflicts, problems by path (with the reason), content's bytes each way, seconds.
 
-    Of a dry run, also what is not synced by a rule: the rule by path. `tree` is a digest of what both sides have now.
+    Of a dry run, also what is not synced by a rule: the rule by path. `agreed` is what both sides have now.
     """
 
     up: tuple[str, ...]
@@ -55,7 +55,7 @@ class Report:
     received: int
     seconds: float
     ignored: dict[str, str] = field(default_factory=dict)
-    tree: str = ""
+    agreed: State = field(default_factory=State, repr=False)
 
     @property
     def failed(self) -> list[str]:
@@ -64,8 +64,7 @@ class Report:
         return sorted(path for path, reason in self.problems.items() if reason.startswith(failures))
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How one sync is to be done: the arguments of `synchronize`."""
 
     host: str
@@ -146,7 +145,7 @@ def settle(
     if known != remembered:
         save_known(project, known)
     _full(done, folder, options.host, project)
-    return replace(_report(plan, done, scope.problems, started), tree=agreed.tree)
+    return replace(_report(plan, done, scope.problems, started), agreed=agreed)
 
 
 def _mark(project: Project, far: Far, options: Options) -> dict[str, str]:
@@ -183,7 +182,7 @@ def _only_up(plan: Plan, problems: dict[str, str]) -> Plan:
     if not any(step.path == SETTINGS for step in plan.down):
         return plan
     problems[SETTINGS] = "changed on the runtime and only goes up: change it here"
-    return replace(plan, down=tuple(step for step in plan.down if step.path != SETTINGS))
+    return plan._replace(down=tuple(step for step in plan.down if step.path != SETTINGS))
 
 
 def _fits(plan: Plan, far: Far, project: Project, host: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from colab_remote.both.records import Step
@@ -26,8 +25,7 @@ State = Mapping[str, Content]
 Tree = Mapping[str, Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """A path that changed on both sides since the last sync; None is nothing there."""
 
     path: str
@@ -35,8 +33,7 @@ class Conflict:
     remote: Entry | None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Steps for each side, conflicts, and the paths about which both sides agree.
 
     `lost` names the sides that have lost everything, or most of it at once; nothing is to be done then.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from colab_remote.both.ignore import SUSPECTS, Ignore
 from colab_remote.both.place import unfit
@@ -15,8 +15,7 @@ from colab_remote.laptop.project import OURS, Project
 from colab_remote.laptop.sync.reconcile import Content
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What stays out: problems by path, and what was agreed on about paths that cannot be looked at now."""
 
     problems: dict[str, str]

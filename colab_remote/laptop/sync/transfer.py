@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from colab_remote.both.arrive import apply
 from colab_remote.both.pieces import Pieces
@@ -21,8 +22,7 @@ _LONGEST = 1 << 24  # bytes of one line of a listing
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class Far:
+class Far(NamedTuple):
     """The runtime's side: its folder and what is in it. `mark` says whose it is, `free` bytes fit on its disk.
 
     `edited`: an editor that was asked about runs there.

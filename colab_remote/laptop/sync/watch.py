@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from colab_remote.both.ignore import NEVER
@@ -80,7 +80,7 @@ def watch(project: Project, options: Options, timeout: float | None, editing: Ed
                         yield Event("back", message=f"`{host.name}` answers again")
                     attempts, met = 0, True
                     for report in followed.reports():
-                        options = replace(options, prefer=None, adopt=False)
+                        options = options._replace(prefer=None, adopt=False)
                         yield Event("synced", report)
             except Unreachable as error:
                 if not met:
@@ -122,7 +122,7 @@ class _Following:
                 report = settle(self.project, self.conversation, _copy(far), self.folder, self.options)
                 version = states_version(self.project)
             if before is None or _tells_more(report, before):
-                self.options = replace(self.options, prefer=None, adopt=False)
+                self.options = self.options._replace(prefer=None, adopt=False)
                 before = report
                 yield report
             far = self._next(listing)
@@ -158,7 +158,7 @@ class _Following:
 def _copy(far: Far) -> Far:
     """A sync takes out of what it is given what it leaves alone."""
     found = far.listing
-    return replace(far, listing=Listing(dict(found.entries), dict(found.problems), dict(found.rules)))
+    return far._replace(listing=Listing(dict(found.entries), dict(found.problems), dict(found.rules)))
 
 
 def _tells_more(report: Report, before: Report) -> bool:
