@@ -54,7 +54,7 @@ def log_in(
     stream = Counted(dial(host, timeout, told), told)
     told("SSH banner")
     stream.greet(_VERSION)
-    paramiko = import_paramiko()  # while sshd answers that: to import it takes about as long
+    paramiko = _import_paramiko()  # while sshd answers that: to import it takes about as long
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
     try:
         key = load_key(host.key, passphrase)
@@ -74,7 +74,7 @@ def log_in(
     return Connection(transport, stream, host, timeout)
 
 
-def import_paramiko() -> ModuleType:
+def _import_paramiko() -> ModuleType:
     """paramiko without invoke, for which it would read asyncio and unittest, twice as long and never used by us.
 
     It wants invoke for `Match exec` in a config of ssh's, and does without where there is none.

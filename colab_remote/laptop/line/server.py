@@ -19,6 +19,7 @@ from typing import Any
 from colab_remote.both.whole import write_json
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.arrivals import arrivals
+from colab_remote.laptop.bundle import bundle
 from colab_remote.laptop.line.door import (
     FORMAT,
     Door,
@@ -30,6 +31,7 @@ from colab_remote.laptop.line.door import (
     read_line,
     send_line,
 )
+from colab_remote.laptop.line.link import Link
 from colab_remote.laptop.line.start import since
 from colab_remote.laptop.line.way import connect, listen
 from colab_remote.laptop.lock import try_lock
@@ -50,9 +52,6 @@ class Line:
     """Serves the door until nobody needs it."""
 
     def __init__(self, name: str, found: Door, lock: int, passphrase: str) -> None:
-        # Imported beside the first command's way through the network.
-        from colab_remote.laptop.line.link import Link
-
         self.name, self.door, self._lock = name, found, lock
         self._app, self._idle = installed(), line_idle()
         self._link = Link(name, _log.info, passphrase)
@@ -211,7 +210,7 @@ def main() -> None:
     lock = _locked(found)
     _open_log(found)
     try:
-        threading.Thread(target=_import_ssh, daemon=True).start()
+        threading.Thread(target=bundle, daemon=True).start()  # the first agent's, while the network is asked
         # What the command that started us was told by a person; it is nowhere but in our memory.
         line = Line(name, found, lock, sys.stdin.buffer.read().decode("utf-8"))
         signal.signal(signal.SIGTERM, lambda *_: line.end())
@@ -265,15 +264,6 @@ def _open_log(found: Door) -> None:
     threading.excepthook = lambda failed: _log.error(
         "a defect", exc_info=(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
     )
-
-
-def _import_ssh() -> None:
-    """What the first command needs, while it asks the network."""
-    from colab_remote.laptop.bundle import bundle
-    from colab_remote.laptop.login import import_paramiko
-
-    import_paramiko()
-    bundle()
 
 
 if __name__ == "__main__":
