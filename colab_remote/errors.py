@@ -21,6 +21,12 @@ class ColabRemoteError(Exception):
         return [f"error: {self.message}", *(("", f"hint: {self.hint}") if self.hint else ())]
 
 
+class Unsynced(ColabRemoteError):
+    """Files that could not be read or written were left out of a sync."""
+
+    code = "unsynced"
+
+
 class Refused(ColabRemoteError):
     """Wrong usage, or refused to be safe."""
 

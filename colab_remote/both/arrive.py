@@ -245,6 +245,8 @@ def _write(handle: int, data: bytes) -> None:
 def check(place: str, before: Entry | None, bits: bool = True) -> os.stat_result | None:
     """What lies at `place`, if it is still what `before` says; of modes only where there are `bits`. Raises Unfit."""
     found = look(place)
+    if before is None and found is not None and stat.S_ISDIR(found.st_mode):
+        raise Unfit(f"{UNWRITABLE}: a folder is in its place, with files that are not synced or are new")
     if (found is None) != (before is None):
         raise Unfit(CHANGED)
     if found is not None and before is not None and not _same(place, found, before, bits):

@@ -78,7 +78,7 @@ def scan(root: str, ignore: Ignore, known: dict[str, Known], sweep: bool = True)
     """
     walk = _Walk(root, ignore, known, sweep)
     try:
-        walk.folder("", settled=_RULES in known and known[_RULES].entry.mark == ignore.digest)
+        walk.all(settled=_RULES in known and known[_RULES].entry.mark == ignore.digest)
     except BaseException:
         known.clear()  # what it holds is of two times
         raise
@@ -135,7 +135,7 @@ def entry_of(row: list[Any] | None) -> Entry | None:
 
 def _entry(row: list[Any]) -> Entry:
     kind, size, mtime_ns, executable, mark = row
-    if kind not in ("file", "link", "folder") or not 0 <= size < 1 << 63 or abs(mtime_ns) >= 1 << 63:
+    if kind not in ("file", "link", "folder") or not 0 <= size < 1 << 63 or abs(mtime_ns) >= 1 << 66:
         raise ValueError("no entry")
     if type(size) is not int or type(mtime_ns) is not int or type(executable) is not bool or type(mark) is not str:
         raise ValueError("no entry")
@@ -160,24 +160,29 @@ class _Walk:
         self.entries = self.listing.entries
         self.trusted = time.time_ns() - _FRESH
 
-    def folder(self, path: str, settled: bool) -> None:
-        """Take in the folder at `path`, and what lies below it.
+    def all(self, settled: bool) -> None:
+        """Take in all folders, each before those in it.
 
-        `settled`: the rules for it are those under which `known` was learned, so that what is in there is not ignored.
+        `settled`: the rules are those under which `known` was learned, so that what is in there is not ignored.
         """
+        waiting = [("", settled)]
+        while waiting:
+            folders, settled = self._folder(*waiting.pop())
+            waiting += [(folder, settled) for folder in reversed(folders)]
+
+    def _folder(self, path: str, settled: bool) -> tuple[list[str], bool]:
+        """Take in the folder at `path`: the folders in there come back, and whether they are settled too."""
         with ExitStack() as held:
             try:
                 place = held.enter_context(_scannable(self._place(path)))
                 with os.scandir(place) as found:
                     entries = list(found)
             except FileNotFoundError:
-                return
+                return [], settled
             except OSError as error:
                 self.listing.problems[path] = f"{UNREADABLE}: {error.strerror}"
-                return
-            folders, settled = self._files(path, entries, settled)
-        for folder in folders:
-            self.folder(folder, settled)
+                return [], settled
+            return self._files(path, entries, settled)
 
     def _files(self, path: str, entries: list[os.DirEntry[str]], settled: bool) -> tuple[list[str], bool]:
         """Take in all but the folders in there, which come back, and whether they are settled too."""

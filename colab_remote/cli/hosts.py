@@ -14,7 +14,7 @@ import click
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.cli.tables import away, columns, duration, when
 from colab_remote.cli.trailing import Trailing
-from colab_remote.errors import Conflicts, Refused
+from colab_remote.errors import Conflicts, Refused, Unsynced
 from colab_remote.laptop.hosts import Host, all_hosts, choose_host, tunnel
 from colab_remote.laptop.reach import reach
 from colab_remote.ticket import parse_ticket
@@ -164,14 +164,14 @@ def _proxy(url: str | None) -> str | None:
 
 
 def _sync_for_editor(project: Project, host: Host, once: bool) -> None:
-    """Sync; a conflict is told, and the editor is the place to resolve it."""
+    """Sync; what could not be synced is told, and the editor is the place to mend it."""
     from colab_remote.cli.syncing import bring_up_to_date
     from colab_remote.laptop.sync.beside import keep_beside, log_of
 
     with reach(host, output().timeout, output().say) as connection:
         try:
             bring_up_to_date(project, connection.open_agent(), host)
-        except Conflicts as found:
+        except (Conflicts, Unsynced) as found:
             output().say(visible(f"{found.message}\n\nhint: {found.hint}"))
     if not once:
         keep_beside(project, host.name, output().timeout)

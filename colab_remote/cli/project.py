@@ -104,7 +104,8 @@ def sync(
             dry_run=dry_run,
             progress=progress,
         )
-    remember_host(project, host.name)
+    if not dry_run:
+        remember_host(project, host.name)
     if report.conflicts:
         raise conflicts(report, host.name)
     if report.failed and not dry_run:

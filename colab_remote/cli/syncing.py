@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.tables import amount, columns
-from colab_remote.errors import ColabRemoteError, Conflicts
+from colab_remote.errors import Conflicts, Unsynced
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -71,14 +71,14 @@ def conflicts(report: Report, host: str) -> Conflicts:
     return Conflicts("\n".join(lines), "`colab-remote sync --prefer local` or `--prefer remote` decides")
 
 
-def failures(report: Report) -> ColabRemoteError:
+def failures(report: Report) -> Unsynced:
     """The error that names what could not be read or written, and the other problems after it."""
     message = f"{_files(len(report.failed))} could not be synced; the others went through"
-    return ColabRemoteError("\n".join([message, *_problems(report)]), "mend that, or `exclude` it; then sync again")
+    return Unsynced("\n".join([message, *_problems(report)]), "mend that, or `exclude` it; then sync again")
 
 
 def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -> Report:
-    """Sync before a job and say so; what it did. Raises Conflicts: no job begins over one."""
+    """Sync before a job and say so; what it did. Raises Conflicts, Unsynced: no job begins over an older file."""
     from colab_remote.laptop.project import remember_host
     from colab_remote.laptop.sync import synchronize
 
@@ -87,6 +87,8 @@ def bring_up_to_date(project: Project, conversation: Conversation, host: Host) -
     remember_host(project, host.name)
     if report.conflicts:
         raise conflicts(report, host.name)
+    if report.failed:
+        raise failures(report)
     output().say(summary(report))
     return report
 

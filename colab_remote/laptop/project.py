@@ -183,16 +183,23 @@ def _pattern(path: Path, place: str, entry: object) -> str:
 def _identity(root: Path) -> str:
     """The project's id, made anew in a folder that has none or was copied from another."""
     found = root.stat()
-    place = {"device": found.st_dev, "inode": found.st_ino}
+    place = {"device": found.st_dev, "inode": found.st_ino, "path": str(root)}
     return _id(root, place) or _new_id(root, place)
 
 
-def _id(root: Path, place: dict[str, int]) -> str | None:
+def _id(root: Path, place: dict[str, Any]) -> str | None:
     record = _record(root)
-    return record["id"] if record.get("root") == place and isinstance(record.get("id"), str) else None
+    return record["id"] if _is_same(record.get("root"), place) and isinstance(record.get("id"), str) else None
 
 
-def _new_id(root: Path, place: dict[str, int]) -> str:
+def _is_same(before: object, place: dict[str, Any]) -> bool:
+    """Whether it is the same folder: moved it keeps its disk, and a disk that was away may have another number."""
+    if not isinstance(before, dict) or before.get("inode") != place["inode"]:
+        return False
+    return any(before.get(name) == place[name] for name in ("device", "path"))
+
+
+def _new_id(root: Path, place: dict[str, Any]) -> str:
     folder = root / OURS
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ def test_rules_that_change_are_heeded_for_files_that_did_not(tmp_path: Path) -> 
         assert found() == ["a.log", "sub/.gitignore", "sub/b.log"]
         rules.unlink()
         assert found() == everything
+
+
+def test_folders_may_lie_as_deep_as_a_path_is_long(tmp_path: Path) -> None:
+    deep = tmp_path / "/".join("d" * 1500)
+    subprocess.run(["mkdir", "-p", deep], check=True)
+    try:
+        assert list(scan(str(tmp_path), Ignore((), ()), {}).entries) == [str(deep.relative_to(tmp_path))]
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
 
 
 @pytest.mark.usefixtures("later")

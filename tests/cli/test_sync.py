@@ -68,6 +68,12 @@ def test_what_cannot_be_written_is_named_and_fails_the_command(host: Host, proje
     (folder / "x").touch()
     (project / "fine").touch()
     os.mkfifo(project / "a-fifo")
+    done = host.laptop("--quiet", "run", "--", "touch", "ran", cwd=project)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        125,
+        "error: 1 file could not be synced; the others went through",
+    )
+    assert not (host.runtime.workdir / project.name / "ran").exists()
     done = host.laptop("sync", cwd=project)
     assert done.returncode == 1
     said = done.stderr.splitlines()
@@ -78,3 +84,16 @@ def test_what_cannot_be_written_is_named_and_fails_the_command(host: Host, proje
     shutil.rmtree(here / ("d" * 200))
     done = host.laptop("sync", cwd=project)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_dry_run_does_not_decide_where_the_next_command_goes(host: Host, project: Path) -> None:
+    assert host.laptop("sync", cwd=project).returncode == 0
+    record = (project / ".colab-remote" / "project.json").read_bytes()
+    other = host.laptop.ours / "hosts" / "other.json"
+    shutil.copy(host.laptop.ours / "hosts" / "colab.json", other)
+    try:
+        done = host.laptop("sync", "--dry-run", "--host", "other", cwd=project)
+        assert done.returncode == 0, done.stderr
+    finally:
+        host.laptop("disconnect", "other")
+    assert (project / ".colab-remote" / "project.json").read_bytes() == record

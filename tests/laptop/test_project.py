@@ -105,6 +105,14 @@ def test_the_id_stays_and_a_copy_gets_another(root: Path) -> None:
     assert load_project(moved).id == first.id
 
 
+def test_a_disk_that_was_away_may_come_back_under_another_number(root: Path) -> None:
+    first = load_project(root)
+    record = root / ".colab-remote" / "project.json"
+    record.write_text(record.read_text().replace(f'"device": {root.stat().st_dev}', '"device": 1'))
+    assert load_project(root).id == first.id
+    assert load_project(root.rename(root.parent / "moved")).id != first.id
+
+
 def test_the_state_folder_ignores_itself(root: Path) -> None:
     load_project(root)
     assert (root / ".colab-remote" / ".gitignore").read_text() == "*\n"

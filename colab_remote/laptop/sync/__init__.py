@@ -139,7 +139,7 @@ def settle(
         begun = State({**scope.kept, **ancestor}, _after(plan.up), _after(plan.down))
         save_state(project, mark["disk"], begun)
     done = transfer(project, conversation, far, plan.up, plan.down, mark, _teller(plan, options.progress), bits)
-    agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here)})
+    agreed = State({**scope.kept, **_agreed(ancestor, plan, done, here, scope.problems)})
     if agreed != state or mark != far.mark:
         save_state(project, mark["disk"], agreed)
     if known != remembered:
@@ -203,11 +203,13 @@ def _hold(steps: Iterable[Step], free: int, whose: str) -> None:
         )
 
 
-def _agreed(ancestor: Mapping[str, Content], plan: Plan, done: Transferred, here: Listing) -> dict[str, Content]:
+def _agreed(
+    ancestor: Mapping[str, Content], plan: Plan, done: Transferred, here: Listing, problems: Mapping[str, str]
+) -> dict[str, Content]:
     """What both sides agree on after a transfer: of a path with a conflict or a problem what was so before."""
     now: dict[str, Content | None] = {path: content(here.entries.get(path)) for path in plan.same}
     now |= {**_after(plan.up), **_after(plan.down)}
-    unsettled = (*(conflict.path for conflict in plan.conflicts), *done.up, *done.down)
+    unsettled = (*(conflict.path for conflict in plan.conflicts), *problems, *done.up, *done.down)
     now |= {path: ancestor.get(path) for path in unsettled}
     return {path: found for path, found in now.items() if found is not None}
 

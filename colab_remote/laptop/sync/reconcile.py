@@ -83,13 +83,21 @@ def content(entry: Entry | None) -> Content | None:
 
 
 def lost_most(ancestor: State, tree: Tree) -> bool:
-    """Whether a side has lost all of its files, or of at least 10 more than half. A moved file is not lost."""
+    """Whether a side has lost all of its files, or of at least 10 more than half. A moved file is not lost.
+
+    All but hidden ones are all: `rm -rf *` leaves those.
+    """
     files = {path: content for path, content in ancestor.items() if content.kind != "folder"}
-    there = {entry.mark for entry in tree.values() if entry.kind != "folder"}
-    if not there:
-        return len(files) > 1
-    gone = sum(path not in tree and content.mark not in there for path, content in files.items())
-    return len(files) >= _MANY and gone * 2 > len(files)
+    there = {path: entry.mark for path, entry in tree.items() if entry.kind != "folder"}
+    marks = set(there.values())
+    gone = [path for path, content in files.items() if path not in tree and content.mark not in marks]
+    if not any(map(_shows, there)):
+        return sum(map(_shows, gone)) > 1 or (not there and len(files) > 1)
+    return len(files) >= _MANY and len(gone) * 2 > len(files)
+
+
+def _shows(path: str) -> bool:
+    return not path.startswith(".")
 
 
 def _way(ancestor: Content | None, local: Entry | None, remote: Entry | None) -> Way:

@@ -103,6 +103,10 @@ def many(count: int, prefix: str = "f") -> str:
         (many(9) + " g=B", many(9), False),
         (many(2), "g=B", False),
         ("", many(3), False),
+        (many(6) + " .hidden=B", ".hidden=B", True),
+        (many(1) + " .hidden=B", ".hidden=B", False),
+        (many(6) + " .hidden=B", ".hidden=B .old/f=A", False),
+        (".a=A .b=B", ".a=A", False),
     ],
 )
 def test_lost_most(ancestor: str, tree: str, lost: bool) -> None:

@@ -100,6 +100,28 @@ def test_a_folder_goes_with_its_last_file_but_not_with_what_is_ignored_in_it(pai
     assert not (pair.here / "d").exists()
 
 
+def test_a_folder_that_holds_what_is_ignored_is_in_the_way_until_it_is_gone(pair: Pair) -> None:
+    pair.write(pair.here, "lib/a.py", "1")
+    pair.sync()
+    pair.write(pair.there, "lib/__pycache__/a.pyc", "1")
+    shutil.rmtree(pair.here / "lib")
+    pair.write(pair.here, "lib", "now a file")
+    for _ in range(2):
+        assert pair.sync().failed == ["lib"]
+    shutil.rmtree(pair.there / "lib")
+    pair.sync()
+    assert (pair.there / "lib").read_text() == "now a file"
+
+
+def test_times_of_any_century_travel(pair: Pair) -> None:
+    for year in (1905, 2105, 2300):
+        pair.write(pair.here, str(year), "1")
+        os.utime(pair.here / str(year), ((year - 1970) * 31_556_952,) * 2)
+    assert pair.sync().problems == {}
+    assert tree(pair.here) == tree(pair.there)
+    assert pair.sync().up == ()
+
+
 def test_outputs_neither_go_up_nor_come_down_nor_are_deleted(pair: Pair) -> None:
     pair.write(pair.here, "saved/here.pt", "x")
     pair.sync()
@@ -137,11 +159,11 @@ def test_a_new_ignore_rule_deletes_nothing_on_either_side(pair: Pair) -> None:
 def test_settings_only_go_up(pair: Pair) -> None:
     pair.sync()
     (pair.there / "colab-remote.toml").write_text("[project]\ntrain = 'rm -rf ~'\n")
-    report = pair.sync()
-    assert "colab-remote.toml" in report.problems
-    assert (pair.here / "colab-remote.toml").read_text() == ""
-    pair.sync(prefer="remote")
-    assert (pair.here / "colab-remote.toml").read_text() == ""
+    for prefer in (None, None, "remote", None):
+        report = pair.sync(prefer=prefer)
+        assert "colab-remote.toml" in report.problems
+        assert report.conflicts == ()
+        assert (pair.here / "colab-remote.toml").read_text() == ""
 
 
 def test_another_projects_folder_and_an_unmarked_one_are_refused_until_adopted(pair: Pair) -> None:
