@@ -6,8 +6,8 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from colab_remote.errors import GONE, ColabRemoteError, Refused, Unreachable
@@ -19,6 +19,8 @@ from colab_remote.laptop.hosts import Host
 
 if TYPE_CHECKING:
     import paramiko
+
+    from colab_remote.laptop.transport import Transport
 
 _NOISE = 64 << 10  # bytes that a login shell may print before the agent's greeting
 _AGENT_STARTS = 0.05  # seconds at the least
@@ -34,7 +36,7 @@ class Crowded(Unreachable):
 class Connection:
     """An open connection: the same interface as a line's, see `reach`."""
 
-    def __init__(self, transport: paramiko.Transport, stream: Counted, host: Host, timeout: float) -> None:
+    def __init__(self, transport: Transport, stream: Counted, host: Host, timeout: float) -> None:
         self.host = host
         self._transport, self._stream, self._timeout = transport, stream, timeout
         self._arrivals: dict[int, Callable[[paramiko.Channel], None]] = {}
@@ -53,16 +55,17 @@ class Connection:
 
         channel = self._channel("session", None, f"`{self.host.name}`")
         channel.settimeout(self._timeout)
+        started = time.monotonic()
         try:
-            started = time.monotonic()
-            channel.exec_command(bundle().command())
+            with _within(self._timeout, lambda: close_channel(channel)):  # paramiko waits for this answer for ever
+                channel.exec_command(bundle().command())
             self._took(time.monotonic() - started)
             if self.quickest < _AGENT_STARTS:  # these answers waited for processes to start
                 self._took(self.probe(self._timeout))
             _greeted(channel, bundle(), self.host.name)
-        except TimeoutError:
-            raise Unreachable(f"`{self.host.name}` let us in, but its agent did not start in time", GONE) from None
         except (paramiko.SSHException, EOFError, OSError) as error:
+            if isinstance(error, TimeoutError) or time.monotonic() - started > self._timeout:
+                raise Unreachable(f"`{self.host.name}` let us in, but its agent did not start in time", GONE) from None
             raise _lost(self.host, error) from None
         channel.settimeout(None)
         return channel
@@ -141,14 +144,10 @@ class Connection:
 
     def probe(self, patience: float) -> float:
         """Ask whether the far end is there: seconds until it said so. It is hung up on after `patience` seconds."""
-        hang_up = threading.Timer(patience, self.close)
-        hang_up.daemon = True
-        hang_up.start()
         started = time.monotonic()
-        with self._asking, suppress(Exception):
+        with _within(patience, self.close), self._asking, suppress(Exception):
             # Refused by most servers, but answered by all; paramiko's own keep-alive asks for no answer.
-            self._transport.global_request("keepalive@openssh.com", wait=True)
-        hang_up.cancel()
+            self._transport.ask("keepalive@openssh.com")
         return time.monotonic() - started
 
     def close(self) -> None:
@@ -212,9 +211,24 @@ class Counted:
         return getattr(self._stream, name)
 
 
+@contextmanager
+def _within(seconds: float, give_up: Callable[[], None]) -> Iterator[None]:
+    """Have what is done inside end by `give_up` after so many seconds."""
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def widen(channel: paramiko.Channel, count: int) -> None:
     """Let the far end of `channel` send `count` bytes more."""
     import paramiko
+
+    if channel.closed or channel.eof_received:
+        return  # Dropbear ends the connection of who speaks of a channel that is closed
 
     message = paramiko.Message()
     message.add_byte(paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST)

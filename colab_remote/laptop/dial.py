@@ -17,6 +17,7 @@ Dialled: TypeAlias = "socket.socket | WebSocketStream"
 Told: TypeAlias = Callable[[str], None]  # hears of each step of the way as it begins
 
 _AWAY = f"check this laptop's network, which may have a proxy (`connect --proxy URL`); if that is well, {GONE}"
+_SOON = 0.1  # seconds that an address gets at the least
 PATIENCE = 20.0  # seconds to reach a runtime, unless --timeout says otherwise
 _BUFFER = 2 << 20  # bytes; a socket's own default gives less than half of the throughput
 
@@ -97,12 +98,14 @@ def _tcp(host: str, port: int, timeout: float, told: Told, unknown: str, gone: s
 
 
 def _first_that_answers(found: list[Any], timeout: float) -> socket.socket:
-    """A connection to the first of the addresses that takes one, as socket.create_connection makes it."""
+    """A connection to the first of the addresses that takes one, within `timeout` seconds for them all."""
+    deadline = time.monotonic() + timeout
     for family, kind, protocol, _, address in found:
         stream = socket.socket(family, kind, protocol)
-        stream.settimeout(timeout)
+        stream.settimeout(max(_SOON, deadline - time.monotonic()))
         try:
             stream.connect(address)
+            stream.settimeout(timeout)
             return stream
         except OSError as error:
             stream.close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
-from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from colab_remote.errors import GONE, Unreachable, WrongRuntime
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import socket
 
     import paramiko
+
+    from colab_remote.laptop.transport import Transport
 
 _VERSION = "SSH-2.0-colab_remote"  # RFC 4253, 4.2: a hyphen may not be in the name
 _WINDOW = 2 << 20  # bytes, as OpenSSH's
@@ -54,14 +56,16 @@ def log_in(
     stream = Counted(dial(host, timeout, told), told)
     told("SSH banner")
     stream.greet(_VERSION)
-    paramiko = _import_paramiko()  # while sshd answers that: to import it takes about as long
+    _import_paramiko()  # while sshd answers that: to import it takes about as long
     logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)  # what it has to say comes as exceptions
     try:
         key = load_key(host.key, passphrase)
     except BaseException:
         stream.close()
         raise
-    transport = paramiko.Transport(cast("socket.socket", stream), default_window_size=window)
+    from colab_remote.laptop.transport import Transport
+
+    transport = Transport(cast("socket.socket", stream), default_window_size=window)
     transport.local_version = _VERSION
     try:
         _negotiate(transport, host, deadline)
@@ -74,17 +78,15 @@ def log_in(
     return Connection(transport, stream, host, timeout)
 
 
-def _import_paramiko() -> ModuleType:
-    """paramiko without invoke, for which it would read asyncio and unittest, twice as long and never used by us.
+def _import_paramiko() -> None:
+    """Import paramiko without invoke, for which it would read asyncio and unittest, twice as long and never used by us.
 
     It wants invoke for `Match exec` in a config of ssh's, and does without where there is none.
     """
     wanted = sys.modules.get("invoke")
     sys.modules["invoke"] = wanted  # type: ignore[assignment]  # None: cannot be imported
     try:
-        import paramiko
-
-        return paramiko
+        import paramiko  # noqa: F401
     finally:
         if wanted is None:
             sys.modules.pop("invoke", None)
@@ -97,7 +99,7 @@ def _watch(connection: Connection) -> None:
         connection.probe(_PROBE_PATIENCE)
 
 
-def _negotiate(transport: paramiko.Transport, host: Host, deadline: float) -> None:
+def _negotiate(transport: Transport, host: Host, deadline: float) -> None:
     import paramiko
     from paramiko.ssh_exception import IncompatiblePeer
 
@@ -132,20 +134,26 @@ def _check_key(offered: str, host: Host) -> None:
     )
 
 
-def _log_in(transport: paramiko.Transport, host: Host, key: paramiko.PKey) -> None:
+def _log_in(transport: Transport, host: Host, key: paramiko.PKey) -> None:
     import paramiko
 
     from colab_remote.laptop.eager import authenticate
 
     try:
         authenticate(transport, host.ticket.user, key)
-    except paramiko.AuthenticationException:
+    except paramiko.AuthenticationException as error:
+        if re.search("timeout|shut down", str(error)):  # paramiko tells of these as of a key that is refused
+            raise _hung_up(host, error) from None
         raise Unreachable(
             f"`{host.name}` is there, but does not let this laptop's key in as `{host.ticket.user}`",
             "run the cell that `colab-remote cell` prints here: it holds this laptop's public key",
         ) from None
     except (paramiko.SSHException, EOFError, OSError) as error:
-        raise Unreachable(f"`{host.name}` hung up during the login: {words(error)}", GONE) from None
+        raise _hung_up(host, error) from None
+
+
+def _hung_up(host: Host, error: Exception) -> Unreachable:
+    return Unreachable(f"`{host.name}` hung up during the login: {words(error)}", GONE)
 
 
 def _day(moment: float) -> str:

@@ -57,15 +57,15 @@ class _Pipes:
         self._in.flush()
 
     def shutdown(self, how: int) -> None:
+        """End it: SSH goes on in no direction alone. A program that outlives its stdin is killed."""
         with suppress(OSError):
             self._in.close()
-
-    def close(self) -> None:
-        """End it; a program that outlives its stdin is killed."""
-        self.shutdown(socket.SHUT_WR)
         try:
             self._process.wait(_ENDING)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def close(self) -> None:
+        """Let go of what it said."""
         self._out.close()

@@ -20,11 +20,11 @@ import psutil
 import pytest
 from bad_network import BadNetwork
 from paramiko.auth_handler import AuthHandler
+from sides import PATIENCE, Laptop, Runtime, free_port, started_sshd, until
 from sides import Host as Sides
-from sides import Laptop, Runtime, free_port, started_sshd, until
 
 from colab_remote.errors import Unreachable, WrongRuntime
-from colab_remote.laptop.connection import Connection
+from colab_remote.laptop.connection import Connection, widen
 from colab_remote.laptop.conversation import NEAR, Conversation
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.login import open_connection
@@ -210,27 +210,99 @@ class Withholding(AuthHandler):
 
 
 class Admitting(paramiko.ServerInterface):
+    transport: paramiko.Transport
+
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         return paramiko.common.AUTH_SUCCESSFUL
 
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
 
-def test_the_key_is_shown_without_a_round_trip_to_ask_for_that(laptop: Laptop, tmp_path: Path) -> None:
+
+class HangingUp(Admitting):
+    """A network that is cut when the key has been shown."""
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self.transport.close()
+        return paramiko.common.AUTH_FAILED
+
+
+class Hesitating(Admitting):
+    """An sshd that does not say whether it runs a command."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.over.wait(PATIENCE)
+        return False
+
+
+@contextmanager
+def odd_sshd(laptop: Laptop, folder: Path, server: Admitting) -> Iterator[Host]:
+    """The host whose sshd is `server`, which sees the key before it answers anything."""
     laptop.public_line()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
-    host_key = paramiko.Ed25519Key(filename=str(tmp_path / "key"))
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    host_key = paramiko.Ed25519Key(filename=str(folder / "key"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            transport = paramiko.Transport(server.accept()[0])
+            server.transport = transport = paramiko.Transport(listener.accept()[0])
             transport.add_server_key(host_key)
             transport.auth_handler = Withholding(transport)
-            transport.start_server(server=Admitting())
+            transport.start_server(server=server)
             transport.join()
 
         threading.Thread(target=serve, daemon=True).start()
-        address = f"ssh://somebody@127.0.0.1:{server.getsockname()[1]}/#{fingerprint(host_key.asbytes())}"
-        with closing(open_connection(Host("colab", parse_ticket(address), laptop.ours / "id_ed25519"), 10)) as there:
-            assert there.alive
+        address = f"ssh://somebody@127.0.0.1:{listener.getsockname()[1]}/#{fingerprint(host_key.asbytes())}"
+        yield Host("colab", parse_ticket(address), laptop.ours / "id_ed25519")
+
+
+def test_the_key_is_shown_without_a_round_trip_to_ask_for_that(laptop: Laptop, tmp_path: Path) -> None:
+    with odd_sshd(laptop, tmp_path, Admitting()) as host, closing(open_connection(host, 10)) as there:
+        assert there.alive
+
+
+def test_a_login_that_is_cut_is_not_told_as_a_key_that_is_refused(laptop: Laptop, tmp_path: Path) -> None:
+    with odd_sshd(laptop, tmp_path, HangingUp()) as host, pytest.raises(Unreachable, match="hung up during the login"):
+        open_connection(host, 10)
+
+
+def test_an_sshd_that_does_not_start_the_agent_is_given_up(laptop: Laptop, tmp_path: Path) -> None:
+    server = Hesitating()
+    with odd_sshd(laptop, tmp_path, server) as host:
+        with closing(open_connection(host, 1)) as there, pytest.raises(Unreachable, match="did not start in time"):
+            there.open_agent()
+        server.over.set()
+
+
+def test_new_keys_are_no_answer_to_a_probe(laptop: Laptop, tmp_path: Path) -> None:
+    with (
+        started_sshd(tmp_path / "rekeying", "RekeyLimit default 1") as runtime,
+        BadNetwork(("127.0.0.1", runtime.port), delay=0.05) as network,
+    ):
+        runtime.admit(laptop.public_line())
+        ticket = parse_ticket(runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/"))
+        with closing(open_connection(Host("colab", ticket, laptop.ours / "id_ed25519"))) as connection:
+            assert min(connection.probe(PATIENCE) for _ in range(40)) >= 0.1
+
+
+def test_nothing_is_said_of_a_channel_that_is_closed(host: Sides) -> None:
+    with (
+        closing(open_connection(known(host))) as connection,
+        saying(b"and that was all") as port,
+        closing(connection.open_port_channel(port)) as channel,
+    ):
+        assert channel.recv(100) == b"and that was all"
+        connection.probe(PATIENCE)
+        before = connection.passed[0]
+        widen(channel, 1)
+        assert connection.passed[0] > before, "it is open"
+        channel.close()
+        connection.probe(PATIENCE)
+        before = connection.passed[0]
+        widen(channel, 1)
+        assert connection.passed[0] == before
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ class Link:
             live.close()
         if self._live:
             self._finished, self._live = self.passed(), None
+            if self._lost == math.inf:  # a command asked before it was noticed
+                self._lost = time.monotonic()
         found = self._live = Live(log_in(host, patience, FLOOR, passphrase=self._passphrase))
         self._lost = math.inf
         self.tunnel = tunnel(host.ticket)
@@ -100,9 +102,10 @@ class Link:
     def _watch(self, live: Live) -> None:
         live.guard()
         live.close()
-        if self._ended.is_set() or self._live is not live:
+        if self._ended.is_set() or self._live not in (live, None) or self._lost == -math.inf:
             return
-        self._lost = time.monotonic()
+        if self._live:
+            self._lost = time.monotonic()
         self._note("contact was lost")
         for pause in _pauses():
             if self._ended.wait(pause) or self.live():

@@ -29,6 +29,7 @@ _PATIENCE = 15.0  # seconds for the answer to one of them
 _FRESH = 5.0  # seconds without a word after which a borrower has it probed, and for the answer then
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
 _PACE, _PACE_UP = 0.01, 0.002  # seconds between two probes beside one, at least
+_SLOWEST = 2  # times the line's own delay
 _QUIET = 0.5  # seconds without bulk after which a transfer is over
 _PIECE = 64 << 10  # bytes that go up at once
 _KEYSTROKES = 4 << 10  # bytes that never wait for credit
@@ -68,6 +69,11 @@ class Live:
     def alive(self) -> bool:
         """Whether it has not broken yet."""
         return self.connection.alive
+
+    @property
+    def _beat(self) -> float:
+        """Seconds of a round trip to keep time by: one in which the network stood still tells nothing of the next."""
+        return min(self.round_trip, _SLOWEST * self.flow.base)
 
     def agent(self, deadline: float, tell: Callable[[str], None]) -> paramiko.Channel:
         """The channel of an agent that nobody else has; the connection is probed meanwhile if it was silent."""
@@ -136,11 +142,13 @@ class Live:
                 channel.close()
 
         self.connection.listen(port, lead)
-        send_line(client, {"ok": True})
-        threading.Thread(target=self._hang_up_when_over, args=(client,), daemon=True).start()
-        with suppress(OSError):
-            client.recv(1)
-        self.connection.unlisten(port)
+        try:
+            with suppress(OSError):  # a client that has gone already is one that has hung up
+                send_line(client, {"ok": True})
+                threading.Thread(target=self._hang_up_when_over, args=(client,), daemon=True).start()
+                client.recv(1)
+        finally:
+            self.connection.unlisten(port)
 
     def guard(self) -> None:
         """Probe until the connection is over: now and then, soon where somebody waits, all the time beside bulk."""
@@ -205,7 +213,7 @@ class Live:
         self._filling = False
 
     def _up(self, lent: Lent) -> None:
-        with suppress(OSError):
+        with suppress(OSError, EOFError):  # the latter from paramiko, when the connection has just broken
             # Small pieces where credit is small: a keystroke waits for one of them at most.
             while data := lent.client.recv(min(_PIECE, max(_KEYSTROKES, self.flow.credit >> 4))):
                 self._admit(len(data))
@@ -236,7 +244,7 @@ class Live:
             self._reserved += count
             now = time.monotonic()
             due = max(now, self._free_at)
-            self._free_at = due + count * self.round_trip / self.flow.credit
+            self._free_at = due + count * self._beat / self.flow.credit
         self._count(count)
         if due > now and count >= _KEYSTROKES:
             time.sleep(due - now)
@@ -287,7 +295,7 @@ class Live:
             # few round trips in which the credit still grows.
             # What goes up counts as under way until a probe has passed it: on a short line they have to come often.
             least = _PACE if self.flow.down else _PACE_UP
-            time.sleep(_PACE if self.flow.grows else max(least, self.round_trip))
+            time.sleep(_PACE if self.flow.grows else max(least, self._beat))
         with self._changed:
             self._arrived = self._reserved
             self._moved_before = self._moved

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sides import PATIENCE, Host, Laptop, Runtime, free_port
+from bad_network import BadNetwork
+from sides import PATIENCE, Host, Laptop, Runtime, free_port, until
+
+from colab_remote.laptop.line.state import ask_line
 
 
 @contextmanager
@@ -116,6 +119,25 @@ def test_a_port_of_this_laptop_is_there(host: Host, line: str) -> None:
             break
         assert time.monotonic() < deadline, "the runtime still listens"
         time.sleep(0.05)
+
+
+def test_a_reverse_port_ends_with_a_client_that_left_before_it_was_there(
+    laptop: Laptop, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, laptop.env[name])
+    runtime.admit(laptop.public_line())
+    with BadNetwork(("127.0.0.1", runtime.port), delay=0.5) as network, echo() as port:
+        ticket = runtime.ticket.replace(f":{runtime.port}/", f":{network.port}/")
+        assert laptop("connect", ticket, "--open", "none").returncode == 0
+        assert laptop("jobs").returncode == 0
+        there = free_port()
+        with subprocess.Popen([sys.executable, "-c", REVERSED, str(there), str(port)], env=laptop.env) as leaving:
+            until(lambda: (state := ask_line("colab")) and leaving.pid in state.users)
+            leaving.kill()
+        until(lambda: (state := ask_line("colab")) and not state.users)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", there), 1).close()
 
 
 def test_a_reverse_port_that_is_taken_is_refused(host: Host) -> None:

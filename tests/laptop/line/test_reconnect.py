@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +44,54 @@ def test_a_cut_line_is_back_before_anybody_asks(laptop: Laptop, network: BadNetw
     assert "contact was lost" in log(laptop)
     assert laptop("jobs").returncode == 0
     assert len(laptop.lines()) == 1
+
+
+def test_a_command_that_asks_before_the_line_has_noticed_does_not_keep_it_from_coming_back(
+    laptop: Laptop, network: BadNetwork
+) -> None:
+    network.down()  # sooner than the line first looks
+    assert laptop("--timeout", "1", "jobs").returncode == 0
+    network.up()
+    until(lambda: log(laptop).count("connected to") == 2, "no contact again")
+
+
+def test_what_goes_up_goes_on_after_the_network_stood_still(laptop: Laptop, runtime: Runtime) -> None:
+    runtime.admit(laptop.public_line())
+    arrived = 0
+    with (
+        BadNetwork(("127.0.0.1", runtime.port), delay=0.025, rate=2_000_000) as network,
+        socket.create_server(("127.0.0.1", 0)) as sink,
+    ):
+        assert laptop("connect", through(runtime, network.port), "--open", "none").returncode == 0
+
+        def take() -> None:
+            nonlocal arrived
+            with sink.accept()[0] as stream:
+                while data := stream.recv(1 << 18):
+                    arrived += len(data)
+
+        threading.Thread(target=take, daemon=True).start()
+        port = str(sink.getsockname()[1])
+        with subprocess.Popen([sys.executable, "-c", _PUSHING, port], env=laptop.env) as pushing:
+            until(lambda: arrived > 12_000_000)
+            network.freeze()
+            time.sleep(6)
+            network.thaw()
+            before = arrived
+            time.sleep(4)
+            pushing.kill()
+    assert arrived > before + 2_000_000, "it waited once more as long as the network had"
+
+
+_PUSHING = """
+import sys
+from colab_remote.laptop.hosts import load_host
+from colab_remote.laptop.reach import reach
+with reach(load_host("colab")) as way:
+    stream = way.open_port(int(sys.argv[1]))
+    while True:
+        stream.sendall(bytes(1 << 15))
+"""
 
 
 def test_a_command_asks_at_once(laptop: Laptop, network: BadNetwork) -> None:
