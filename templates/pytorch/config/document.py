@@ -63,4 +63,5 @@ def expect_same(wanted: Document, used: Document, free: tuple[str, ...]) -> None
     different = [key for key in keys if there.get(key) != here.get(key)]
     if different:
         told = ", ".join(f"`{key}` ({there.get(key)!r} there, {here.get(key)!r} here)" for key in different)
-        raise Refused(f"the checkpoint is of another configuration: {told}; leave out -c to go on with its own")
+        undo = "undo that in the configuration or on the command line to go on from it"
+        raise Refused(f"the checkpoint is of another configuration: {told}; {undo}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def resume(wishes: Wishes, checkpoint: Path) -> tuple[Training, Journal]:
     The configuration is the checkpoint's own unless another is named, which then must be the same.
     """
     state = read_checkpoint(checkpoint)
-    document = read_document(wishes.config) if wishes.config else state["config"]
+    document = read_document(wishes.config) if wishes.config else deepcopy(state["config"])
     wishes.apply(document)
     config = build(Config, document)
     expect_same(asdict(config), state["config"], free=("trainer",))

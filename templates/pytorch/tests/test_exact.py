@@ -80,9 +80,13 @@ def test_told_to_end_it_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path
     assert newest(tmp_path).is_file()
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path, undisturbed: Path) -> None:
-    words = ("-c", "config.json", "--set", "seed=2", "-r", str(undisturbed))
-    assert train(tmp_path, *words) == 2
+@pytest.mark.parametrize("words", [("-c", "config.json", "--set", "seed=2"), ("--lr", "0.5"), ("--bs", "32")])
+def test_a_checkpoint_of_another_configuration_is_refused(
+    tmp_path: Path, undisturbed: Path, words: tuple[str, ...]
+) -> None:
+    used = undisturbed.with_name("config.json").read_text()
+    assert train(tmp_path, "-r", str(undisturbed), *words) == 2
+    assert undisturbed.with_name("config.json").read_text() == used
 
 
 def test_a_checkpoint_is_due_after_so_many_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
