@@ -14,6 +14,6 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def top_k_acc(scores: Tensor, labels: Tensor, k: int = 3) -> Tensor:
-    """The share of images whose label is among the `k` highest scores."""
-    highest = scores.topk(k, dim=1).indices  # [B, k]
+    """The share of images whose label is among the `k` highest scores; all of them where there are fewer classes."""
+    highest = scores.topk(min(k, scores.shape[1]), dim=1).indices  # [B, k]
     return (highest == labels.unsqueeze(1)).any(dim=1).float().mean()

@@ -7,6 +7,7 @@ from small import small
 from torch import nn
 from torch.nn import functional
 
+from metrics.measures import top_k_acc
 from model import DigitsModel
 from model.loss import cross_entropy
 from model.watch import watch_activations
@@ -66,3 +67,7 @@ def test_activations_are_watched_only_as_long_as_asked() -> None:
         model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
     assert 0 <= seen["stem.0.2"]["dead"] <= 1
     assert not any(layer._forward_hooks for layer in model.modules())
+
+
+def test_a_label_of_few_classes_is_always_among_the_highest_scores() -> None:
+    assert top_k_acc(torch.randn(5, 2), torch.tensor([0, 1, 1, 0, 1]), k=3) == 1
