@@ -1,11 +1,12 @@
 """metrics.jsonl: one JSON object a line, whole lines only, for people, plots and whoever follows the run.
 
-{"epoch": 3, "step": 50, "images": 3200, "loss": ...}           within an epoch: means since its beginning
-{"epoch": 3, "step": 63, "images": 4032, "epochs": 20, "loss": ..., "val_loss": ..., "lr": ...}     an epoch's end
+{"epoch": 3, "step": 50, "images": 3100, "loss": ...}           within an epoch: means since its beginning
+{"epoch": 3, "step": 63, "images": 3882, "epochs": 20, "loss": ..., "val_loss": ..., "lr": ...}     an epoch's end
 {"epoch": 20, "step": 420, "best_epoch": 18, "test_loss": ..., "test_accuracy": ...}    the run's end
 
 A measure's name stands for training, with `val_` for validation, with `test_` for the test. Steps and images count from
-the run's beginning. No times: a run that was cut and resumed writes the same bytes as one that was not.
+the run's beginning; Lightning's runs write no `images`. No times: a run that was cut and resumed writes the same bytes
+as one that was not.
 """
 
 from __future__ import annotations
