@@ -97,5 +97,5 @@ def _address(bind: str) -> tuple[str, int]:
     if not colon:
         return bind.strip("[]"), 0
     if not port.isdigit() or int(port) > 65535:
-        raise Refused(f"`{bind}` is no ADDRESS[:PORT]", "for example: --bind 0.0.0.0:2222")
+        raise Refused(f"`{bind}` is no ADDRESS[:PORT]", "for example: --bind 192.0.2.7:2222")
     return host.strip("[]"), int(port)

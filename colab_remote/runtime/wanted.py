@@ -11,7 +11,7 @@ from pathlib import Path
 
 from colab_remote.errors import Refused
 from colab_remote.runtime.record import no_runtime
-from colab_remote.runtime.tunnels import NGROK, RELAY_SHAPE, TUNNELS
+from colab_remote.runtime.tunnels import NGROK, RELAY_SHAPE, TUNNELS, from_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ def want(
         raise Refused(f"there is no tunnel called `{tunnel}`", f"there are {', '.join(TUNNELS)}")
     if (tunnel == "relay") != bool(relay):
         raise Refused("the tunnel `relay` and the machine to go through come together", RELAY_SHAPE)
+    if tunnel == "direct" and from_here(bind[0]) != bind[0]:  # the ticket names the address
+        raise Refused(
+            f"`{bind[0]}` is every address of this machine, and none that a laptop can go to",
+            "bind the one of `ip address` that the laptop reaches: --tunnel direct --bind ADDRESS",
+        )
     places = [_folder(workdir), _folder(state)]
     return Wanted(
         tunnel=tunnel,

@@ -311,6 +311,8 @@ def test_a_host_key_made_on_the_laptop_arrives_though_a_text_field_took_its_line
         (("--tunnel", "carrier-pigeon"), 2, "there is no tunnel called `carrier-pigeon`"),
         (("--bind", "127.0.0.1:99999"), 2, "is no ADDRESS[:PORT]"),
         (("--bind", "192.0.2.1"), 2, "is no address of this machine"),
+        (("--bind", "0.0.0.0:2222"), 2, "`0.0.0.0` is every address of this machine"),
+        (("--bind", "::"), 2, "`::` is every address of this machine"),
         (("--workdir", "/proc/none"), 2, "cannot be made"),
         (("--workdir", "/tmp/a\nPort 1"), 2, "control character"),
         (("--env", "NOWHERE_TO_BE_FOUND"), 2, "neither a Colab secret nor a variable"),
