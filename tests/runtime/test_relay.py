@@ -128,9 +128,11 @@ def test_a_port_that_somebody_holds_and_a_relay_that_is_not_there_are_named(vm: 
     taken = through(again, relay)
     assert taken.returncode == 6
     assert "does not give us its port" in taken.stderr
-    gone = vm.launch("--tunnel", "relay", "--relay", f"me@127.0.0.1:{free_port()}#SHA256:{43 * 'A'}")
+    port = free_port()
+    gone = vm.launch("--tunnel", "relay", "--relay", f"me@127.0.0.1:{port}#SHA256:{43 * 'A'}")
     assert gone.returncode == 1
     assert "does not answer" in gone.stderr
+    assert f"`ssh-keyscan -t ed25519 -p {port} 127.0.0.1` must answer" in gone.stderr
 
 
 @given(st.text(max_size=60))

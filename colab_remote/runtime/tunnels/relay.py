@@ -132,7 +132,9 @@ def _pin(relay: Ticket, state: Path) -> None:
         raise ColabRemoteError("this machine has no ssh", "install it: sudo apt-get install openssh-client") from None
     if len(words) < 3:
         raise ColabRemoteError(
-            f"the relay `{relay.host}:{relay.port}` does not answer with an ed25519 host key", RELAY_SHAPE
+            f"the relay `{relay.host}:{relay.port}` does not answer with an ed25519 host key",
+            "see that its name and port are right and that its sshd runs: "
+            f"`ssh-keyscan -t ed25519 -p {relay.port} {relay.host}` must answer",
         )
     shown = fingerprint(base64.b64decode(words[2]))
     if not FINGERPRINT.fullmatch(relay.fingerprint):
