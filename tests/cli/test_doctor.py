@@ -103,3 +103,5 @@ def test_without_a_host_it_says_what_works_here(laptop: Laptop) -> None:
     assert "none yet" in found["key"]
     assert "secret" not in done.stdout
     assert "not installed" in laptop("doctor", PATH="/nonexistent").stdout
+    assert "line       stays for 10 min" in laptop("doctor", COLAB_REMOTE_LINE="").stdout
+    assert "line       switched off by COLAB_REMOTE_LINE" in laptop("doctor", COLAB_REMOTE_LINE="0").stdout
