@@ -138,7 +138,8 @@ def disconnect(host: str) -> None:
 
     disconnect_host(host)
     output().report({"host": host}, ())
-    output().say(f"`{host}` is forgotten here; its runtime goes on until its cell stops")
+    until = "its VM ends or `colab-remote shutdown` is run there"
+    output().say(f"`{host}` is forgotten here; its runtime goes on until {until}")
 
 
 def _proxy(url: str | None) -> str | None:
