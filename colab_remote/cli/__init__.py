@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,7 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="colab-remote", message="%(version)s")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for a runtime.")
+@click.option("--timeout", type=click.FloatRange(0, 86400, min_open=True), help="Seconds to wait for a runtime.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but results and errors.")
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 @click.pass_obj
@@ -103,7 +104,13 @@ def run(arguments: Sequence[str] | None) -> int:
         # The reader has what it wanted; what is still buffered must not complain when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
+        # What is not understood ends before `--json` is.
+        words = sys.argv[1:] if arguments is None else arguments
+        output.json |= "--json" in itertools.takewhile("--".__ne__, words)
         failure: ColabRemoteError = Refused(error.format_message(), _usage_hint(error))
     except ColabRemoteError as error:
         failure = error

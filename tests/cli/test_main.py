@@ -55,6 +55,12 @@ def test_help_imports_click_and_nothing_heavy() -> None:
     assert not imported_by("from colab_remote.cli import run\nrun(['--help'])") & HEAVY
 
 
+def test_without_a_word_it_prints_the_help_alone() -> None:
+    done = colab_remote()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == colab_remote("--help").stdout
+
+
 def test_an_unknown_command_is_wrong_usage_in_two_lines() -> None:
     done = colab_remote("trian")
     assert done.returncode == 2
@@ -78,6 +84,24 @@ def test_with_json_an_error_is_a_document_on_stdout() -> None:
     assert error["error"]["code"] == "refused"
     assert error["error"]["exit"] == 2
     assert error["error"]["message"] in done.stderr
+
+
+@pytest.mark.parametrize("words", ["nosuch --json", "sync --json --bogus", "sync --bogus --json", "up --json --gpu"])
+def test_with_json_wrong_usage_is_a_document_too(words: str) -> None:
+    done = colab_remote(*words.split())
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["message"] in done.stderr
+
+
+def test_a_json_that_is_meant_for_the_runtime_asks_for_no_document() -> None:
+    assert colab_remote("run", "--bogus", "--", "show", "--json").stdout == ""
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "86401", "0"])
+def test_a_timeout_that_is_none_is_refused(seconds: str) -> None:
+    done = colab_remote("--timeout", seconds, "list")
+    assert done.returncode == 2
+    assert "--timeout" in done.stderr
 
 
 def test_a_closed_pipe_ends_quietly() -> None:
