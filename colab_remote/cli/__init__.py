@@ -38,7 +38,7 @@ COMMANDS = {
     "stop": ("job", "End a job: SIGTERM, a while to save what it has, SIGKILL."),
     "templates": ("project", "The bundled templates."),
     "new": ("project", "A project from a template, in a new or empty FOLDER."),
-    "init": ("project", "Make a folder that is there a project: write its colab-remote.toml."),
+    "init": ("project", "Make an existing folder a project: write its colab-remote.toml."),
     "sync": ("project", "Make a project and its folder on the runtime equal."),
     "forward": ("ports", "Ports of the runtime on this laptop, until interrupted."),
     "tensorboard": ("tensorboard", "TensorBoard over a project's outputs, until Ctrl-C."),

@@ -50,7 +50,7 @@ def new(folder: Path, template: str, name: str | None) -> None:
 @click.argument("folder", type=_THERE, default=".")
 @reports
 def init(folder: Path) -> None:
-    """Make a folder that is there a project: write its colab-remote.toml."""
+    """Make an existing folder a project: write its colab-remote.toml."""
     from colab_remote.laptop.templates import init_project
 
     settings = init_project(folder)

@@ -19,10 +19,18 @@ _OPTIONS = (
     click.option("--detach", is_flag=True, help="Print the job's id and leave it running."),
     click.option("--name", default="", help="What to call the job."),
     click.option(
-        "-e", "--env", "words", multiple=True, metavar="NAME[=VALUE]", help="A variable for the job, or this laptop's."
+        "-e",
+        "--env",
+        "words",
+        multiple=True,
+        metavar="NAME[=VALUE]",
+        help="A variable for the job; without =VALUE, this laptop's value.",
     ),
     click.option(
-        "--env-file", "file", type=click.Path(path_type=Path, dir_okay=False), help="A file with such a line for each."
+        "--env-file",
+        "file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A file of such lines, NAME=VALUE or NAME; `#` begins a comment.",
     ),
     click.option("--stop-on-interrupt", is_flag=True, help="Ctrl-C or SIGTERM ends the job too: for scripts."),
 )

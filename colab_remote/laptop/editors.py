@@ -60,8 +60,8 @@ def no_editor(host: str, folder: str) -> Refused:
     names = ", ".join(f"`{command}`" for command in EDITORS)
     return Refused(
         f"no editor was found here (looked for {names})",
-        f"open {link(EDITORS['code'], host, folder)} in a browser, or `code` from VS Code's command palette: "
-        "`Shell Command: Install 'code' command in PATH`",
+        f"open {link(EDITORS['code'], host, folder)} in a browser; or install the `code` command: in VS Code's command "
+        "palette run `Shell Command: Install 'code' command in PATH`",
     )
 
 

@@ -1,7 +1,8 @@
 """The pages for a beginner, followed to the letter, so that they cannot rot.
 
-What stands in `sh` blocks is typed, what stands in `text` blocks must be printed, figures apart. Google, ngrok, apt and
-pipx are played by stand-ins; ssh is told where this laptop's home is, because it asks the password database.
+What stands in `sh` blocks is typed, what stands in `text` blocks must be printed, figures apart but for numbers of
+files. Google, ngrok, apt and pipx are played by stand-ins; ssh is told where this laptop's home is, because it asks the
+password database.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def figures_apart(line: str) -> str:
-    return re.sub(r"\d[\d.,:]*", "0", line).rstrip()
+    return re.sub(r"(?<!\d)\d[\d.,:]*(?! files|[\d.,:])", "0", line).rstrip()
 
 
 def test_both_languages_and_the_readme_say_the_same_to_type() -> None:
