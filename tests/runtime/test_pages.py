@@ -12,7 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ import pytest
 from colab_vm import cards, new_vm
 from ngrok_account import TOKEN, Agent
 from sides import Laptop
+
+from colab_remote.both.ignore import SUSPECTS
+from colab_remote.errors import ColabRemoteError
+from colab_remote.laptop.project import Project, read_settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "docs" / "start.md", ROOT / "docs" / "start.ko.md"]
@@ -61,6 +67,26 @@ def test_the_three_things_to_paste_stand_in_a_table(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert (page.parent / link).exists(), link
+
+
+def test_the_page_of_settings_has_every_key_variable_and_exit_code(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "settings.md"
+    text, (project, own) = page.read_text("utf-8"), (text for kind, text in blocks(page) if kind == "toml")
+    (tmp_path / "colab-remote.toml").write_text(project)
+    keys = {field.name for field in fields(Project)} - {"root", "id"}
+    assert read_settings(tmp_path / "colab-remote.toml").keys() == keys
+    assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))) >= keys
+    assert tomllib.loads(own) == {"line": {"idle": "10m"}}
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "colab_remote").rglob("*.py"))
+    variables = re.compile(r"\bCOLAB_REMOTE_[A-Z]+\b")
+    assert set(variables.findall(text)) == set(variables.findall(code))
+    codes = {0, 1, 130, *(kind.exit_code for kind in ColabRemoteError.__subclasses__())}
+    assert set(map(int, re.findall(r"^\| (\d+) \|", text, re.MULTILINE))) == codes
+
+
+def test_the_page_of_sync_names_every_usual_suspect() -> None:
+    text = (ROOT / "docs" / "sync.md").read_text("utf-8")
+    assert [suspect for suspect in SUSPECTS if f"`{suspect.lstrip('!')}`" not in text] == []
 
 
 @pytest.mark.timeout(600)
