@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -80,6 +81,8 @@ class LazyGroup(click.Group):
 @click.pass_obj
 def cli(output: Output, timeout: float | None, quiet: bool, debug: bool) -> None:
     """One cell in Google Colab, then your laptop has a GPU."""
+    if timeout is not None and math.isnan(timeout):  # which no range keeps out
+        raise click.BadParameter("nan is no number of seconds.", param_hint="'--timeout'")
     output.timeout, output.quiet, output.debug = timeout, quiet, debug
 
 

@@ -97,7 +97,7 @@ def test_a_json_that_is_meant_for_the_runtime_asks_for_no_document() -> None:
     assert colab_remote("run", "--bogus", "--", "show", "--json").stdout == ""
 
 
-@pytest.mark.parametrize("seconds", ["inf", "1e300", "86401", "0"])
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "86401", "0", "nan"])
 def test_a_timeout_that_is_none_is_refused(seconds: str) -> None:
     done = colab_remote("--timeout", seconds, "list")
     assert done.returncode == 2
