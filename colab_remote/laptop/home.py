@@ -116,11 +116,14 @@ class Home:
         """Put a whole output in its place, what another job made out of its way, and note it."""
         place = self._place(output.path)
         os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
+        # The same bytes may lie here without having come: a checkpoint of the user's own that was sent to resume from.
+        mine = "arrived" not in self._files.get(output.path, {}) and _holds(place, digest)
         kept = self._keep(place, output, digest)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial, place)
         flush_folder(place.parent)
-        self._files[output.path] = {**asdict(output), "arrived": time.time()}
+        arrived = {} if mine else {"arrived": time.time()}
+        self._files[output.path] = {**asdict(output), **arrived}
         self._save()
         return Arrival(output.path, output.size, output.checkpoint, kept)
 
@@ -130,7 +133,8 @@ class Home:
         facts = {"path": path, "size": place.stat().st_size, "mtime_ns": place.stat().st_mtime_ns, "checkpoint": True}
         with self.turn() as ours:
             if ours:  # else it comes back once, and is what lies here
-                self._files[path] = {"job": "", **self._files.get(path, {}), **facts, "inode": inode}
+                came = self._files[path] if self._untouched(path) else {}
+                self._files[path] = {"job": "", **came, **facts, "inode": inode}
                 self._save()
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -142,10 +146,14 @@ class Home:
 
     def newest_of(self, jobs: Iterable[str]) -> Checkpoint | None:
         """The newest checkpoint that came home from one of these jobs, by the record: no folder is searched."""
-        ids = set(jobs)
-        mine = [path for path, record in self._files.items() if record["checkpoint"] and record["job"] in ids]
-        here = {path: self._files[path]["mtime_ns"] for path in mine if self._untouched(path)}
+        here = {path: written for path, written in self._came_of(jobs).items() if self._untouched(path)}
         return next((self._checkpoint(*unit) for unit in self._by_unit(here).items()), None)
+
+    def _came_of(self, jobs: Iterable[str]) -> dict[str, int]:
+        """The files of checkpoints that came home of these jobs, and when each was written; none of the user's own."""
+        ids = set(jobs) - {""}
+        came = {path: record for path, record in self._files.items() if record["checkpoint"] and "arrived" in record}
+        return {path: record["mtime_ns"] for path, record in came.items() if record["job"] in ids}
 
     def _checkpoint(self, unit: str, files: list[str]) -> Checkpoint:
         last = max(files, key=self._written)
@@ -162,8 +170,7 @@ class Home:
 
     def prune(self, job: str) -> None:
         """Remove a job's older checkpoints that came home, as `keep` says; never the best, nor one touched here."""
-        mine = {path: record for path, record in self._files.items() if record["checkpoint"] and record["job"] == job}
-        units = self._by_unit({path: record["mtime_ns"] for path, record in mine.items()})
+        units = self._by_unit(self._came_of([job]))
         for unit in list(units)[self.project.keep :]:
             if not _best(unit) and all(map(self._untouched, units[unit])):
                 self._remove(unit, units[unit])
@@ -218,9 +225,9 @@ class Home:
     def _keep(self, place: Path, output: Output, digest: str) -> str:
         """Move what lies at `place` out of the way unless it is this job's own earlier one; where to, or empty."""
         record = self._files.get(output.path, {})
-        if not place.exists() or digest_of(place.resolve()) == digest:
+        if not place.exists() or _holds(place, digest):
             return ""
-        ours = self._untouched(output.path)
+        ours = "arrived" in record and self._untouched(output.path)
         if ours and record.get("job") == output.job:
             return ""
         kept = self._ours / "kept" / (str(record["job"]) if ours and record.get("job") else "before") / output.path
@@ -248,6 +255,10 @@ def _rank(checkpoint: Checkpoint) -> tuple[str, float]:
 
 def _best(path: str) -> bool:
     return "best" in path
+
+
+def _holds(place: Path, digest: str) -> bool:
+    return place.is_file() and digest_of(place.resolve()) == digest
 
 
 def _urgency(output: Output) -> tuple[int, int]:

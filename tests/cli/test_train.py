@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -288,6 +291,33 @@ def test_only_the_newest_checkpoints_stay_at_home_and_what_was_touched_here(host
         (host.runtime.workdir / project.name / "wait-0").unlink()
         training.communicate(timeout=PATIENCE)
     assert saved(project) == {"step-0.pt", "step-2.pt", "step-3.pt", "metrics.jsonl"}
+
+
+def test_checkpoints_of_the_users_own_are_never_thinned_out(host: Host, project: Path) -> None:
+    (project / "colab-remote.toml").write_text(
+        '[project]\nkeep = 1\ntrain = "true"\nresume = "test -f {checkpoint}"\nname = "own"\n'
+    )
+    mine = [project / f"saved/mine-{number}.pt" for number in range(3)]
+    mine[0].parent.mkdir()
+    for path in mine:
+        archive(path)
+        done = host.laptop("train", "--resume", cwd=project)
+        assert (done.returncode, f"resume   saved/{path.name}" in done.stderr) == (0, True), done.stderr
+    there = host.runtime.workdir / "own" / "saved"
+    shutil.copy2(there / mine[0].name, there / "copy")
+    (there / "copy").rename(there / mine[0].name)  # another file there, with the same bytes
+    assert "saved/mine-0.pt" in host.laptop("pull", cwd=project).stdout
+    for name, written in (("old.txt", 1), ("new.txt", time.time())):  # of no job, and of the last one
+        (there / name).touch()
+        os.utime(there / name, (written, written))
+    assert host.laptop("train", cwd=project).returncode == 0
+    assert saved(project) == {"mine-0.pt", "mine-1.pt", "mine-2.pt", "new.txt", "old.txt"}
+
+
+def archive(path: Path) -> None:
+    """A checkpoint as torch.save writes them: a zip."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("weights", path.name)
 
 
 def test_a_set_up_that_fails_starts_no_training(host: Host, project: Path) -> None:
