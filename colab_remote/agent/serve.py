@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import socket
@@ -23,9 +22,9 @@ from colab_remote.both.protocol import (
     pack_json,
     read_frame,
 )
+from colab_remote.both.whole import FULL_DISK
 
 _FULL_PACKET = 1 << 15
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Hangup(Exception):
@@ -194,6 +193,6 @@ def _answer(wire: Wire, frame: Frame, methods: dict[str, Method]) -> None:
 
 def _sentence(error: OSError) -> Refusal:
     where = f" at `{error.filename}`" if error.filename else ""
-    if error.errno in _FULL:
+    if error.errno in FULL_DISK:
         return Refusal("failed", f"the runtime's disk is full{where}", "free some space there, then run it again")
     return Refusal("failed", f"the runtime refused: {error.strerror or type(error).__name__}{where}")

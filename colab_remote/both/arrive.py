@@ -18,7 +18,7 @@ from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, open_plain, place_of, unfit_target
 from colab_remote.both.records import CHANGED, Step, unpack
 from colab_remote.both.scan import Entry
-from colab_remote.both.whole import TEMPORARY, create, flush_file, flush_file_systems, flush_folder
+from colab_remote.both.whole import FULL_DISK, TEMPORARY, create, flush_file, flush_file_systems, flush_folder
 
 FULL = "did not fit: the disk is full"
 UNWRITABLE = "cannot be written"
@@ -287,7 +287,7 @@ def _with_bit(mode: int, executable: bool, umask: int) -> int:
 
 
 def _reason(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL_DISK:
         return FULL
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.EISDIR, errno.ENOTDIR, errno.ENOENT):
         return CHANGED

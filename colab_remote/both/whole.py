@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 FORMAT = 1
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = ".colab-remote-partial-"
 
 

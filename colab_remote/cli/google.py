@@ -6,13 +6,14 @@ import time
 
 import click
 
-from colab_remote.cli.homecoming import arrival_line
+from colab_remote.cli.homecoming import arrival_line, unplaced
 from colab_remote.cli.hosts import tell_of
 from colab_remote.cli.output import output, reports, visible
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop import google
 from colab_remote.laptop.connect import connect, disconnect
 from colab_remote.laptop.history import all_known, root_of
+from colab_remote.laptop.home import Unplaced
 from colab_remote.laptop.hosts import Host, check_name, choose_host, host_names, load_host, tunnel
 from colab_remote.laptop.keys import own_key, public_line
 from colab_remote.laptop.listing import listed
@@ -97,14 +98,20 @@ def _need_rest(host: Host) -> None:
 
 
 def _bring_outputs(host: Host) -> None:
-    """All outputs of the projects that had jobs there."""
+    """All outputs of the projects that had jobs there. Raises ColabRemoteError where one cannot come."""
+    stays: dict[str, str] = {}
     roots = {root_of(job) for job in all_known() if job.host == host.name}
     with reach(host, output().timeout, output().say) as reached:
         for root in sorted(root for root in roots if root):
             project = load_project(root)
             agent = reached.open_agent()
-            for arrival in bring_home(agent, project, work_folder(host, project), everything=True, say=output().say):
-                output().say(visible(arrival_line(arrival)))
+            for coming in bring_home(agent, project, work_folder(host, project), everything=True, say=output().say):
+                if isinstance(coming, Unplaced):
+                    stays[coming.path] = coming.reason
+                else:
+                    output().say(visible(arrival_line(coming)))
+    if stays:
+        raise unplaced(stays)
 
 
 def _cost(host: Host) -> str:

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from colab_remote.cli.following import ended
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.panel import watched
-from colab_remote.cli.tables import amount, checkpoint_line
-from colab_remote.errors import ContactLost
+from colab_remote.cli.tables import amount, checkpoint_line, columns
+from colab_remote.errors import ColabRemoteError, ContactLost
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.history import Job
-from colab_remote.laptop.home import Arrival, Home
+from colab_remote.laptop.home import Arrival, Home, Unplaced
 from colab_remote.laptop.jobs import follow
 from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
-from colab_remote.laptop.training import left_there, mirrored, outputs_of
+from colab_remote.laptop.training import Coming, left_there, mirrored, outputs_of
 
 
 def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
     """Follow the log from byte `begin` and bring outputs home until both are complete; the job's exit code."""
     arrivals: list[Arrival] = []
+    stays: dict[str, str] = {}
     rest = allowance(project.budget, made.host)
     shown = output()  # asked for here: the mirror's thread has no click context
 
-    def tell(arrival: Arrival) -> None:
+    def tell(arrival: Coming) -> None:
+        if isinstance(arrival, Unplaced):
+            stays[arrival.path] = arrival.reason
+            shown.say(visible(f"home     {arrival.path} stays there: {arrival.reason}"))
+            return
         arrivals.append(arrival)
         if shown.json:
             shown.report({"home": asdict(arrival)}, ())
@@ -41,7 +46,7 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
             mirrored(made, outputs_of(project, job, rest, panel.moving, shown.say), tell) as mirror,
         ):
             job = follow(made, None, job, panel.log, begin)
-            mirror.result()
+            full = mirror.result()
         if job.state == "lost":
             return ended(job)
     except ContactLost:
@@ -55,7 +60,21 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
         month_line(made.host, project.budget),
     ]
     shown.say(visible("\n".join(lines)))
-    return ended(job)
+    failure = full or (unplaced(stays) if stays else None)
+    code = ended(job)
+    if failure and not code:
+        raise failure
+    if failure:
+        shown.say(visible(failure.message))
+    return code
+
+
+def unplaced(stays: Mapping[str, str]) -> ColabRemoteError:
+    """The error that names the outputs which could not come home, each with its reason."""
+    count = "1 output" if len(stays) == 1 else f"{len(stays)} outputs"
+    named = columns([(f"  {path}", reason) for path, reason in stays.items()])
+    message = "\n".join([f"{count} could not come home; the others did", *named])
+    return ColabRemoteError(message, "mend that, then `colab-remote pull`")
 
 
 def arrival_line(arrival: Arrival) -> str:

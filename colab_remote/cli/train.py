@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from colab_remote.cli.following import detached, interruptible
-from colab_remote.cli.homecoming import arrival_line, see_through
+from colab_remote.cli.homecoming import arrival_line, see_through, unplaced
 from colab_remote.cli.legs import Leg, job_to_follow, once_back
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, reports, visible
@@ -18,6 +18,7 @@ from colab_remote.errors import ContactLost, Unreachable
 from colab_remote.laptop.awake import awake
 from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import Job, home_of
+from colab_remote.laptop.home import Arrival, Unplaced
 from colab_remote.laptop.hosts import choose_host
 from colab_remote.laptop.logcopy import tail
 from colab_remote.laptop.meter import Allowance, allowance
@@ -72,8 +73,13 @@ def pull(folder: Path | None, host_name: str | None, force: bool) -> None:
     with contact(host, output().timeout, output().say) as made:
         rest = Allowance() if force else allowance(project.budget, host)
         there = work_folder(host, project)
-        arrivals = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest, say=output().say))
+        coming = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest, say=output().say))
+    arrivals = [arrival for arrival in coming if isinstance(arrival, Arrival)]
+    stays = {each.path: each.reason for each in coming if isinstance(each, Unplaced)}
     lines = [visible(arrival_line(arrival)) for arrival in arrivals]
+    if stays:
+        output().say("\n".join(lines))
+        raise unplaced(stays)
     output().report({"home": [asdict(arrival) for arrival in arrivals], "waiting": rest.waiting}, lines)
     if not arrivals:
         output().say("home     nothing new")

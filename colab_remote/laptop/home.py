@@ -37,12 +37,20 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An output that has come home; `kept` is where the file that lay there went, empty where none had to."""
+    """An output that has come home; `kept` is where what lay there went, empty where nothing had to."""
 
     path: str
     size: int
     checkpoint: bool
     kept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """An output that stays on the runtime, and why."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ class Home:
         return sorted((output for output in outputs if output.path not in left and not self._has(output)), key=_urgency)
 
     def begin(self, output: Output) -> Path:
-        """The file that the output is received in, with what is here of it already. Raises Refused."""
+        """The file that the output is received in, with what is here of it already. Raises Refused, OSError."""
         place, partial = self._place(output.path), self._partial(output.path)
         record = self._files.get(output.path, {})
         grown = record.get("inode") == output.inode and 0 < record.get("size", 0) < output.size
@@ -113,7 +121,10 @@ class Home:
         return partial
 
     def arrive(self, output: Output, partial: Path, digest: str) -> Arrival:
-        """Put a whole output in its place, what another job made out of its way, and note it."""
+        """Put a whole output in its place, what another job made out of its way, and note it. Raises Refused, OSError.
+
+        A file may be where its folder is to be, or a folder where it is itself: that goes out of its way too.
+        """
         place = self._place(output.path)
         os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
         # The same bytes may lie here without having come: a checkpoint of the user's own that was sent to resume from.
@@ -124,6 +135,7 @@ class Home:
         flush_folder(place.parent)
         arrived = {} if mine else {"arrived": time.time()}
         self._files[output.path] = {**asdict(output), **arrived}
+        self._folders.pop(output.path, None)
         self._save()
         return Arrival(output.path, output.size, output.checkpoint, kept)
 
@@ -213,9 +225,10 @@ class Home:
     def _place(self, path: str) -> Path:
         """Where an output belongs. Raises Refused for a path that is no output's, or leads out of the project."""
         place = self.project.root / path
-        inside = place.parent.resolve().is_relative_to(self.project.root.resolve())
-        if any(map(_unsafe, path.split("/"))) or not self._patterns.match_file(path) or not inside or place.is_dir():
-            raise Refused(f"the runtime offers `{path}` as an output, which it cannot be")
+        if any(map(_unsafe, path.split("/"))) or not self._patterns.match_file(path):
+            raise Refused("is a path that no output of this project can have")
+        if not place.parent.resolve().is_relative_to(self.project.root.resolve()):
+            raise Refused("would lie outside the project: a link here leads there")
         return place
 
     def _partial(self, path: str) -> Path:
@@ -223,19 +236,36 @@ class Home:
         return make_private(self._ours / "partial") / name
 
     def _keep(self, place: Path, output: Output, digest: str) -> str:
-        """Move what lies at `place` out of the way unless it is this job's own earlier one; where to, or empty."""
-        record = self._files.get(output.path, {})
-        if not place.exists() or _holds(place, digest):
+        """Move what is in the way of `place` aside unless it is this job's own earlier file; where to, or empty."""
+        found = _in_the_way(place)
+        if not os.path.lexists(found) or _holds(place, digest):
             return ""
-        ours = "arrived" in record and self._untouched(output.path)
-        if ours and record.get("job") == output.job:
+        owner = self._owner(found)
+        if owner == output.job and found == place and not place.is_dir():
             return ""
-        kept = self._ours / "kept" / (str(record["job"]) if ours and record.get("job") else "before") / output.path
-        while kept.exists():
-            kept = kept.with_name(f"{kept.name}~")
+        kept = self._ours / "kept" / (owner or "before") / found.relative_to(self.project.root)
+        while os.path.lexists(taken := _in_the_way(kept)):
+            kept = taken.with_name(f"{taken.name}~") / kept.relative_to(taken)
         make_private(kept.parent)
-        os.replace(place, kept)
+        os.replace(found, kept)
+        for path in self._paths(found, kept):
+            self._files.pop(path, None)
         return kept.relative_to(self.project.root).as_posix()
+
+    def _owner(self, found: Path) -> str | None:
+        """The job of which came all that lies at `found`; None where something did not, or was touched here."""
+        paths = self._paths(found, found)
+        jobs = {self._files.get(path, {}).get("job") if self._came(path) else None for path in paths}
+        return jobs.pop() if len(jobs) == 1 else None
+
+    def _came(self, path: str) -> bool:
+        """Whether what lies there is as it came home."""
+        return "arrived" in self._files.get(path, {}) and self._untouched(path)
+
+    def _paths(self, name: Path, found: Path) -> list[str]:
+        """The project's paths of the files that lie at `found` and are, or were, called `name` there."""
+        files = [name / inner for inner in _files(found)] if found.is_dir() else [name]
+        return [file.relative_to(self.project.root).as_posix() for file in files]
 
     def _load(self) -> None:
         try:
@@ -255,6 +285,12 @@ def _rank(checkpoint: Checkpoint) -> tuple[str, float]:
 
 def _best(path: str) -> bool:
     return "best" in path
+
+
+def _in_the_way(place: Path) -> Path:
+    """What is no folder on the way to `place`, or else `place` itself, whether or not anything is there."""
+    way = (*reversed(place.parents), place)
+    return next((path for path in way if os.path.lexists(path) and not path.is_dir()), place)
 
 
 def _holds(place: Path, digest: str) -> bool:

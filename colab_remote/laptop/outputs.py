@@ -6,14 +6,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from colab_remote.both.arrive import UNWRITABLE
 from colab_remote.both.digest import digest_of
+from colab_remote.both.whole import FULL_DISK
 from colab_remote.errors import ColabRemoteError, Unreachable
 from colab_remote.laptop.conversation import Conversation
-from colab_remote.laptop.home import SMALL, Arrival, Home, Output
+from colab_remote.laptop.home import SMALL, Arrival, Home, Output, Unplaced
 from colab_remote.laptop.lock import holder
 from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.project import Project
@@ -30,6 +33,17 @@ class Listing:
     waiting: list[str]
     over: bool
     digest: str
+
+
+class NoRoom(ColabRemoteError):
+    """This laptop's disk is full; `over` says whether the job has ended that makes the outputs."""
+
+    def __init__(self, over: bool) -> None:
+        super().__init__(
+            "this laptop's disk is full, and outputs wait on the runtime",
+            "free some space, then `colab-remote pull` brings the rest",
+        )
+        self.over = over
 
 
 class Changed(ColabRemoteError):
@@ -60,19 +74,27 @@ def bring_home(
     rest: Allowance | None = None,
     moving: Moving = lambda output, here: None,
     say: Callable[[str], object] = lambda text: None,
-) -> Iterator[Arrival]:
+) -> Iterator[Arrival | Unplaced]:
     """Bring outputs home, the most urgent first; with a `job`, until it is over and all that it made is here.
 
     Of checkpoints the newest and the best, as `keep` says, or `everything`. What is more than the `rest` of a budget
     waits, and is named there. One command at a time brings a project's outputs: `say` hears whom another waits for.
+    One that cannot lie here holds up no other, and is not tried again. Raises NoRoom.
     """
     home, known, rest = Home(project), "", rest or Allowance()
+    stays: set[Output] = set()
     told = False
     while True:
         listing = list_outputs(conversation, project, folder, job=job, wait=wait if known else 0.0, known=known)
-        with home.turn() as ours:
-            fetched = _fetched_all(home, conversation, folder, listing.outputs, everything, rest, moving)
-            complete = ours and (yield from fetched)
+        outputs = [output for output in listing.outputs if output not in stays]
+        try:
+            with home.turn() as ours:
+                fetched = _fetched_all(home, conversation, folder, outputs, everything, rest, moving, stays)
+                complete = ours and (yield from fetched)
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                raise
+            raise NoRoom(listing.over) from error
         if complete and (listing.over or not job):
             return
         known = listing.digest if complete else ""
@@ -91,19 +113,29 @@ def _fetched_all(
     everything: bool,
     rest: Allowance,
     moving: Moving,
-) -> Generator[Arrival, None, bool]:
-    """Bring what is missing of the `outputs`; whether that is all there is, as far as they tell."""
+    stays: set[Output],
+) -> Generator[Arrival | Unplaced, None, bool]:
+    """Bring what is missing of the `outputs`; whether that is all there is, as far as they tell.
+
+    What cannot come is added to what `stays`.
+    """
     complete = True
     for output in home.missing(outputs, everything):
-        partial = home.begin(output)
-        if not rest.admits(output.path, output.size - _size(partial)):
-            continue
         try:
+            partial = home.begin(output)
+            if not rest.admits(output.path, output.size - _size(partial)):
+                continue
             yield _fetched(home, conversation, folder, output, partial, moving)
-            if not everything:
-                home.prune(output.job)
         except Changed:
             complete = False
+        except (ColabRemoteError, OSError) as error:
+            reason = _reason(error)
+            stays.add(output)
+            yield Unplaced(output.path, reason)
+        else:
+            if not everything:
+                with suppress(OSError):  # it only makes room
+                    home.prune(output.job)
         if output.size > SMALL:
             return False  # it took a while: something more urgent may be there by now
     return complete
@@ -112,7 +144,7 @@ def _fetched_all(
 def _fetched(
     home: Home, conversation: Conversation, folder: str, output: Output, partial: Path, moving: Moving
 ) -> Arrival:
-    """Bring one output home, going on where an earlier attempt was cut off. Raises Changed, Refused."""
+    """Bring one output home, going on where an earlier attempt was cut off. Raises Changed, Refused, OSError."""
     whole = _receive(conversation, folder, output, partial, moving)
     if digest_of(partial) != whole:
         partial.unlink()
@@ -145,6 +177,13 @@ def _receive(conversation: Conversation, folder: str, output: Output, partial: P
         partial.unlink()
         raise Changed(f"`{output.path}` changed on its way")
     return str(exchange.result["whole"])
+
+
+def _reason(error: ColabRemoteError | OSError) -> str:
+    """Why an output cannot come. Raises the error again where it is not about this one alone."""
+    if isinstance(error, Unreachable) or (isinstance(error, OSError) and error.errno in FULL_DISK):
+        raise error
+    return error.message if isinstance(error, ColabRemoteError) else f"{UNWRITABLE}: {error.strerror}"
 
 
 def _size(partial: Path) -> int:

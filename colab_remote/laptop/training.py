@@ -15,17 +15,19 @@ from colab_remote.errors import NotStarted, Refused, Unreachable
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.conversation import Conversation
 from colab_remote.laptop.history import Job, all_known, job_of
-from colab_remote.laptop.home import Arrival, Checkpoint, Home
+from colab_remote.laptop.home import Arrival, Checkpoint, Home, Unplaced
 from colab_remote.laptop.hosts import Host
 from colab_remote.laptop.jobs import Order, follow, start
 from colab_remote.laptop.meter import Allowance
-from colab_remote.laptop.outputs import Moving, bring_home
+from colab_remote.laptop.outputs import Moving, NoRoom, bring_home
 from colab_remote.laptop.project import Project, work_folder
 
-Bring = Callable[[Conversation], Iterator[Arrival]]  # outputs that come home in a conversation
+Coming = Arrival | Unplaced
+Bring = Callable[[Conversation], Iterator[Coming]]  # outputs that come home in a conversation
 
 _WAIT = 20.0  # seconds for which the runtime holds a listing that has nothing new
-_FULL = 15.0  # seconds between attempts while this laptop's disk is full
+_FULL = 15.0  # seconds between attempts while this laptop's disk is full,
+_ATTEMPTS = 2  # of which so many are made after the job's end
 
 
 def train_command(project: Project, arguments: Sequence[str], checkpoint: str | None) -> str:
@@ -62,8 +64,10 @@ def send_checkpoint(
 ) -> Checkpoint:
     """The newest whole checkpoint, on the runtime as well when this returns. Raises Refused where there is none."""
     folder = work_folder(host, project)
-    for _ in bring_home(conversation, project, folder, say=say):
-        pass  # what a job left there while nobody followed it is newer than what is here
+    # What a job left there while nobody followed it is newer than what is here.
+    for coming in bring_home(conversation, project, folder, say=say):
+        if isinstance(coming, Unplaced):
+            say(f"home     {coming.path} stays there: {coming.reason}")
     home = Home(project)
     kept = _in_vault(conversation, project, folder)
     found = max([*home.checkpoints(), *kept], key=lambda checkpoint: checkpoint.rank, default=None)
@@ -128,8 +132,11 @@ def leg_after(checkpoint: Checkpoint | None) -> dict[str, Any]:
 
 
 @contextmanager
-def mirrored(contact: Contact, bring: Bring, tell: Callable[[Arrival], None]) -> Iterator[Future[None]]:
-    """Bring a job's outputs home in a thread of its own; the future is done when all that it made is here."""
+def mirrored(contact: Contact, bring: Bring, tell: Callable[[Coming], None]) -> Iterator[Future[NoRoom | None]]:
+    """Bring a job's outputs home in a thread of its own; the future is done when all that it made is here.
+
+    Or when what is left has no room: it then says so.
+    """
     with ThreadPoolExecutor(1) as pool:
         try:
             yield pool.submit(_mirror, contact, bring, tell)
@@ -143,20 +150,24 @@ def outputs_of(project: Project, job: Job, rest: Allowance, moving: Moving, say:
     return lambda talk: bring_home(talk, project, job.folder, job.id, _WAIT, rest=rest, moving=moving, say=say)
 
 
-def _mirror(contact: Contact, bring: Bring, tell: Callable[[Arrival], None]) -> None:
+def _mirror(contact: Contact, bring: Bring, tell: Callable[[Coming], None]) -> NoRoom | None:
     conversation: Conversation | None = None
+    attempts = _ATTEMPTS
     while True:
         try:
             conversation = conversation or contact.open_agent()
-            for arrival in bring(conversation):
-                tell(arrival)
-            return
+            for coming in bring(conversation):
+                tell(coming)
+            return None
         except Unreachable:
             conversation = contact.reopen()
-        except OSError as error:
-            contact.say(f"home     outputs wait: {error.strerror or error} on this laptop; the job goes on")
+        except NoRoom as full:
+            attempts -= full.over
+            if not attempts:
+                return full
+            contact.say(f"home     {full.message}")
             if contact.ended(_FULL):
-                return
+                return full
 
 
 def _setup_digest(project: Project) -> str:

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from sides import PATIENCE, Host, Laptop, Runtime, started_sshd, until
+from sides import PATIENCE, SMALL_DISK, Host, Laptop, Runtime, started_sshd, until
 from vm import lose
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -312,6 +312,61 @@ def test_checkpoints_of_the_users_own_are_never_thinned_out(host: Host, project:
         os.utime(there / name, (written, written))
     assert host.laptop("train", cwd=project).returncode == 0
     assert saved(project) == {"mine-0.pt", "mine-1.pt", "mine-2.pt", "new.txt", "old.txt"}
+
+
+def settings_of(project: Path, outputs: str = '["saved/"]') -> None:
+    """Have the project train by the words after `--`, a shell's line."""
+    (project / "colab-remote.toml").write_text(
+        f'[project]\nname = "{project.name}"\ntrain = "sh -c"\noutputs = {outputs}\n'
+    )
+
+
+def test_a_folder_where_a_file_was_and_the_other_way_round_is_kept_aside(host: Host, project: Path) -> None:
+    settings_of(project)
+    makes_file = "rm -rf saved; mkdir saved; echo file > saved/model"
+    makes_folder = "rm -rf saved; mkdir -p saved/model; echo folder > saved/model/w; echo > saved/z"
+    said = ""
+    for line in (makes_file, makes_folder, makes_file):
+        done = host.laptop("train", "--", line, cwd=project)
+        assert done.returncode == 0, done.stderr
+        said += done.stderr
+    assert (project / "saved/model").read_text() == "file\n"
+    assert (project / "saved/z").exists()
+    kept = re.findall(r"the older one is kept as (\S+)", said)
+    assert [path.split("/", 3)[3] for path in kept] == ["saved/model", "saved/model"]
+    assert (project / kept[0]).read_text() == "file\n"
+    assert (project / kept[1] / "w").read_text() == "folder\n"
+    (project / "saved/model").unlink()
+    (project / "saved/model").mkdir()
+    (project / "saved/model/notes").write_text("mine")
+    (host.runtime.workdir / project.name / "saved/model").write_text("anew")
+    until(lambda: "kept as .colab-remote/kept/before/saved/model" in host.laptop("pull", cwd=project).stdout)
+    assert (project / ".colab-remote/kept/before/saved/model/notes").read_text() == "mine"
+
+
+def test_outputs_that_cannot_lie_here_are_named_and_fail_the_command(host: Host, project: Path) -> None:
+    settings_of(project, '["elsewhere/", "saved/"]')
+    (project / "elsewhere").symlink_to(host.laptop.home)
+    line = "mkdir -p elsewhere saved; echo > elsewhere/x; echo longer > saved/y"
+    done = host.laptop("train", "--", line, cwd=project)
+    assert done.returncode == 1
+    assert "error: 1 output could not come home; the others did\n  elsewhere/x   would lie outside" in done.stderr
+    assert saved(project) == {"y"}
+    done = host.laptop("train", "--", f"{line}; echo > saved/z; exit 3", cwd=project)
+    assert (done.returncode, "1 output could not come home" in done.stderr) == (3, True)
+    assert saved(project) == {"y", "z"}
+    done = host.laptop("pull", cwd=project)
+    assert (done.returncode, "elsewhere/x" in done.stderr) == (1, True)
+
+
+def test_a_full_disk_here_is_not_waited_for_once_the_job_is_over(host: Host, project: Path, small_disk: Path) -> None:
+    settings_of(project)
+    small = shutil.copytree(project, small_disk / "project")
+    done = host.laptop("train", "--", f"mkdir -p saved; head -c {2 * SMALL_DISK} /dev/urandom > saved/large", cwd=small)
+    assert done.returncode == 1
+    assert "error: this laptop's disk is full, and outputs wait on the runtime" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "error: this laptop's disk is full" in host.laptop("pull", cwd=small).stderr
 
 
 def archive(path: Path) -> None:

@@ -97,6 +97,13 @@ def test_up_shares_the_one_connection_and_down_brings_outputs_home(mine: Laptop,
     assert "somebody else is connected to the session `colab`, which lets in one (429)" in refused.stderr
     session.at_the_door, session.token = None, "renewed"
     assert mine("run", "--", "echo through").stdout == "through\n"
+    saved, elsewhere = project / "saved", mine.home / "elsewhere"
+    saved.rename(elsewhere)
+    saved.symlink_to(elsewhere)
+    stays = mine("down")
+    assert (stays.returncode, "saved/later" in stays.stderr, len(google.sessions)) == (1, True, 1), stays.stderr
+    saved.unlink()
+    elsewhere.rename(saved)
     ended = mine("down")
     assert ended.returncode == 0, ended.stderr
     assert "stopped  colab" in ended.stderr

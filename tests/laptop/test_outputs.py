@@ -16,12 +16,13 @@ from pair import Pair, new_pair, talking
 
 from colab_remote.errors import Unreachable
 from colab_remote.laptop.conversation import Stream
-from colab_remote.laptop.home import Arrival, Checkpoint, Home, Output
+from colab_remote.laptop.home import Arrival, Checkpoint, Home, Output, Unplaced
 from colab_remote.laptop.meter import Allowance
 from colab_remote.laptop.outputs import bring_home
 from colab_remote.laptop.project import Project, load_project
 
 LARGE = 3_000_000
+LONGEST_PATH = 4095  # bytes that Linux takes
 
 
 class CutAfter:
@@ -75,7 +76,7 @@ def archive(path: Path, size: int) -> None:
 
 def brought(
     pair: Pair, found: Project, through: Callable[[Stream], Stream], rest: Allowance | None = None
-) -> list[Arrival]:
+) -> list[Arrival | Unplaced]:
     with talking(through) as conversation:
         return list(bring_home(conversation, found, str(pair.there), rest=rest))
 
@@ -163,6 +164,23 @@ def test_what_a_budget_has_no_room_for_waits_and_what_fits_comes(tmp_path: Path)
     rest = Allowance(100)
     assert [arrival.path for arrival in brought(pair, found, lambda stream: stream, rest)] == ["saved/small.bin"]
     assert (rest.waiting, rest.left) == ({"saved/large.bin": LARGE}, 95)
+
+
+def test_an_output_that_cannot_be_written_here_holds_up_no_other(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path / ("a-longer-name" * 10))
+    pair = Pair(pair.here, tmp_path / "content")
+    pair.workdir.mkdir()
+    found = project(pair)
+    deep = pair.there / "saved"
+    while (room := LONGEST_PATH - len(str(deep)) - len("/x/x")) > 0:
+        deep /= "d" * min(room, 200)
+    deep.mkdir(parents=True)
+    put(deep / "x", b"")
+    put(pair.there / "saved" / "y", b"comes after what is smaller")
+    stays, came = brought(pair, found, lambda stream: stream)
+    assert isinstance(stays, Unplaced)
+    assert stays.reason == "cannot be written: File name too long"
+    assert came.path == "saved/y"
 
 
 def test_the_newest_checkpoint_is_the_latest_jobs_whatever_a_runtimes_clock_says(tmp_path: Path) -> None:
