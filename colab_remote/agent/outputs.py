@@ -146,7 +146,7 @@ def listing(call: Call) -> dict[str, Any]:
         digest = Digest(data).hexdigest()
         if over or digest != asked["known"] or time.monotonic() >= deadline or call.cancelled(pause):
             call.send([data])
-            return {"listing": digest, "waiting": waiting, "over": over}
+            return {"listing": digest, "over": over}
 
 
 def send(call: Call) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 20  # bytes that are taken from a stream at once
 NEAR = 0.005  # seconds of a round trip: this machine or one of its own network
+NO_LISTING = "the runtime answered with something that is no listing"
 _MANY = 16 << 20  # bytes going up from which on several streams are worth the three round trips that they cost
 _ERRORS: dict[str, type[ColabRemoteError]] = {
     kind.code: kind for kind in (ColabRemoteError, Refused, Conflicts, Unreachable, NotStarted)
@@ -63,6 +65,16 @@ class Reply(NamedTuple):
 
     result: dict[str, Any]
     data: bytes
+
+    def listing(self) -> list[dict[str, Any]]:
+        """The objects that the DATA lists as JSON. Raises ColabRemoteError where it lists none."""
+        try:
+            found = json.loads(self.data)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise ColabRemoteError(NO_LISTING)
+        return found
 
 
 class Exchange:
@@ -124,11 +136,14 @@ class Conversation:
         return self.start(method, body, **arguments).whole()
 
     def start(self, method: str, body: Iterable[bytes] | None = None, **arguments: Any) -> Exchange:
-        """Call, with `body` as the DATA after it where the method takes one; several may be under way."""
+        """Call, with `body` as the DATA after it where the method takes one; several may be under way.
+
+        Raises ColabRemoteError for `arguments` that no frame takes; nothing has been sent then.
+        """
         self._requests += 1
         request = self._requests
         called = {"method": method, "arguments": arguments, "body": body is not None, "near": self._sender.near}
-        self.send(pack_json(Kind.CALL, request, called))
+        self.send(self._packed(request, called))
         if body is not None:
             tally = Tally()
             for chunk in chunked(body):
@@ -136,6 +151,15 @@ class Conversation:
                 self._sender.data(request, chunk)
             self._send_body(pack_json(Kind.END, request, tally.facts()))
         return Exchange(self, request)
+
+    def _packed(self, request: int, called: dict[str, Any]) -> bytes:
+        try:
+            return pack_json(Kind.CALL, request, called)
+        except Garbled as error:
+            raise ColabRemoteError(
+                f"that is too much to ask of `{self.host}` at once: {error}",
+                "put what is long, of a command or its variables, into a file of the project",
+            ) from None
 
     def send(self, data: bytes) -> None:
         """Send a frame's bytes."""

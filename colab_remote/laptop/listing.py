@@ -51,7 +51,7 @@ def _ask(host: Host, timeout: float | None) -> list[Job] | ColabRemoteError:
             asked = reached.open_agent().start("job_list")
             from colab_remote.laptop.history import job_of  # while the answer is on its way
 
-            facts = asked.whole().result["jobs"]
+            facts = asked.whole().listing()
     except ColabRemoteError as error:
         return error
     return [job for job in (job_of(each, host.name) for each in facts) if job]

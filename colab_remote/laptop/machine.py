@@ -61,10 +61,10 @@ def ask_machine(agent: Conversation, workdir: str) -> Machine:
     agent.ask("ping")
     away = time.monotonic() - started
     asked = agent.start("machine", workdir=workdir), agent.start("job_list")
-    said, listed = (exchange.whole().result for exchange in asked)
-    jobs = listed["jobs"]
+    said, listed = (exchange.whole() for exchange in asked)
+    jobs = listed.listing()
     try:
-        return _machine(said, sum(job["state"] not in OVER for job in jobs), away)
+        return _machine(said.result, sum(job["state"] not in OVER for job in jobs), away)
     except (KeyError, TypeError, ValueError) as error:
         raise ColabRemoteError(f"`{agent.host}` described itself in a way that makes no sense: {error}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -15,7 +14,7 @@ from colab_remote.both.arrive import UNWRITABLE
 from colab_remote.both.digest import digest_of
 from colab_remote.both.whole import FULL_DISK
 from colab_remote.errors import ColabRemoteError, Unreachable
-from colab_remote.laptop.conversation import Conversation
+from colab_remote.laptop.conversation import NO_LISTING, Conversation
 from colab_remote.laptop.home import SMALL, Arrival, Home, Output, Unplaced
 from colab_remote.laptop.lock import holder
 from colab_remote.laptop.meter import Allowance
@@ -27,10 +26,9 @@ Moving = Callable[[Output, int], object]  # hears of an output on its way, and h
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What may travel, what is still being written, whether the job is over, and a digest of all this."""
+    """What may travel, whether the job is over, and a digest of what may travel."""
 
     outputs: list[Output]
-    waiting: list[str]
     over: bool
     digest: str
 
@@ -58,10 +56,10 @@ def list_outputs(
     reply = conversation.ask("output_list", folder=folder, job=job, wait=wait, known=known, **patterns)
     names = [field.name for field in fields(Output)]
     try:
-        outputs = [Output(**{name: entry[name] for name in names}) for entry in json.loads(reply.data)]
-    except (ValueError, KeyError, TypeError):
-        raise ColabRemoteError(f"`{conversation.host}` answered with something that is no listing") from None
-    return Listing(outputs, reply.result["waiting"], bool(reply.result["over"]), reply.result["listing"])
+        outputs = [Output(**{name: entry[name] for name in names}) for entry in reply.listing()]
+    except (KeyError, TypeError):
+        raise ColabRemoteError(NO_LISTING) from None
+    return Listing(outputs, bool(reply.result["over"]), reply.result["listing"])
 
 
 def bring_home(

@@ -115,7 +115,7 @@ def to_vault(project: Project) -> dict[str, Any]:
 
 def under_way(conversation: Conversation, project: Project, host: Host, before: Job | None) -> Job | None:
     """The training to go on with on that host: `before` as long as its record is there, else one that still runs."""
-    facts = conversation.ask("job_list").result["jobs"]
+    facts = conversation.ask("job_list").listing()
     there = [job for job in (job_of(each, host.name) for each in facts) if job and job.project == project.id]
     same = [job for job in there if before and job.id == before.id and job.state != "lost"]
     running = [job for job in there if job.kind == "train" and not job.over]

@@ -71,7 +71,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     made = Machine(tmp_path)
     yield made
     agent = made.agent()
-    for job in agent.ask("job_list").result["jobs"]:
+    for job in agent.ask("job_list").listing():
         agent.ask("job_stop", id=job["id"], grace=0)
     made.close()
 
@@ -259,7 +259,7 @@ def test_a_job_begins_before_the_first_file_that_it_writes(machine: Machine, age
 
 def test_several_jobs_run_at_once(machine: Machine, agent: Conversation) -> None:
     started = [machine.start(agent, f"until test -e go; do sleep 0.02; done; echo {number}") for number in range(5)]
-    assert {job["state"] for job in agent.ask("job_list").result["jobs"]} == {"running"}
+    assert {job["state"] for job in agent.ask("job_list").listing()} == {"running"}
     (machine.work / "go").touch()
     assert [log_of(agent, job)[0] for job in started] == [b"%d\n" % number for number in range(5)]
 
@@ -333,14 +333,14 @@ def test_another_boot_makes_a_running_job_lost(machine: Machine, agent: Conversa
 def test_jobs_are_listed_with_names_that_count_up(machine: Machine, agent: Conversation) -> None:
     for more in ({}, {"taken": ["job-6"]}, {"name": '-x "한글" \n'}):
         machine.start(agent, "true", **more)
-    found = agent.ask("job_list").result["jobs"]
+    found = agent.ask("job_list").listing()
     assert {job["name"] for job in found} == {"job-1", "job-7", '-x "한글" \n'}
 
 
 def test_a_folder_that_is_missing_is_said_and_nothing_is_recorded(machine: Machine, agent: Conversation) -> None:
     with pytest.raises(NotStarted, match="no folder"):
         machine.start(agent, "true", folder=str(machine.work / "none"))
-    assert agent.ask("job_list").result["jobs"] == []
+    assert agent.ask("job_list").listing() == []
 
 
 @pytest.mark.parametrize("identity", ["../../etc", "20261124-120000-abcd/../x", "", "-1"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pytest
 from sides import PATIENCE, Host, Laptop, until
 
 from colab_remote.both.jobrecord import make_id
+from colab_remote.both.protocol import LARGEST
 from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import all_known, choose
 from colab_remote.laptop.hosts import load_host
@@ -245,6 +247,27 @@ def test_what_cannot_be_done_is_said_in_a_sentence(host: Host, words: tuple[str,
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "\nhint: " in done.stderr
+
+
+def test_more_jobs_than_a_frame_takes_are_listed(host: Host) -> None:
+    long = f"true # {'x' * 110_000}"
+    made = {job_id(host, "--name", f"long-{number}", "--", long) for number in range(LARGEST // len(long) + 1)}
+    assert made <= {job["id"] for job in known_jobs(host)}
+    done = host.laptop("status")
+    assert done.returncode == 0, done.stderr
+    for folder in (host.runtime.state / "jobs" / identity for identity in made):  # this runtime serves other tests
+        until((folder / "exit.json").exists)
+        shutil.rmtree(folder)
+
+
+def test_variables_beyond_what_a_call_takes_are_refused_before_the_job_begins(host: Host) -> None:
+    file = host.laptop.home / "large"
+    file.write_text("".join(f"V{number}={'x' * 1000}\n" for number in range(1200)))
+    before = known_jobs(host)
+    done = host.laptop("run", "--env-file", str(file), "--", "true")
+    assert done.returncode == 125
+    assert "error: that is too much to ask of `colab` at once" in done.stderr
+    assert known_jobs(host) == before
 
 
 def test_a_host_that_nobody_listens_at_is_unreachable(host: Host) -> None:

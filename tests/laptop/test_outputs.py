@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pair import Pair, new_pair, talking
 
+from colab_remote.both.protocol import LARGEST
 from colab_remote.errors import Unreachable
 from colab_remote.laptop.conversation import Stream
 from colab_remote.laptop.home import Arrival, Checkpoint, Home, Output, Unplaced
@@ -154,6 +155,17 @@ def test_a_best_checkpoint_that_is_a_link_to_another_comes_once_and_stays(tmp_pa
         assert came == ["saved/step-2.pt", "saved/best.pt"]
         assert list(bring_home(conversation, found, str(pair.there))) == []
     assert sorted(path.name for path in (pair.here / "saved").iterdir()) == ["best.pt", "step-2.pt"]
+
+
+def test_files_that_are_still_written_fill_no_frame(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    folder = pair.there / "saved" / ("d" * 200) / ("d" * 200) / ("d" * 200) / "checkpoint-1"
+    folder.mkdir(parents=True)
+    for number in range(LARGEST // 600):
+        (folder / str(number)).touch()
+    put(pair.there / "saved" / "y", b"")
+    assert [came.path for came in brought(pair, found, lambda stream: stream)] == ["saved/y"]
 
 
 def test_what_a_budget_has_no_room_for_waits_and_what_fits_comes(tmp_path: Path) -> None:
