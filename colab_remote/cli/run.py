@@ -39,7 +39,7 @@ def run(context: click.Context, folder: Path | None, no_sync: bool, tty: bool, w
     synced, and the command runs in the runtime's working directory.
     """
     words = context.meta["trailing"]
-    if not any(word.strip() for word in words):
+    if not words or not words[0].strip():
         raise Refused("no command is given", "write it after `--`: colab-remote run -- nvidia-smi")
     if tty and not wish.detach:
         need_terminal()

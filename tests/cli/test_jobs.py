@@ -231,6 +231,7 @@ def test_variables_reach_the_job_and_nothing_else(host: Host) -> None:
     [
         (("run",), 2, "no command is given"),
         (("run", "--", " "), 2, "no command is given"),
+        (("run", "--", "", "echo", "hi"), 2, "no command is given"),
         (("run", "--host", "nowhere", "--", "true"), 2, "nowhere"),
         (("run", "-e", "NOT_SET_HERE", "--", "true"), 2, "`NOT_SET_HERE` is not set here"),
         (("run", "-e", "=x", "--", "true"), 2, "no name"),
