@@ -14,6 +14,7 @@ from colab_remote.cli.homecoming import see_through
 from colab_remote.cli.moments import moment
 from colab_remote.cli.output import output, reports
 from colab_remote.cli.show import Show
+from colab_remote.cli.tables import columns
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.contact import contact
 from colab_remote.laptop.history import Job, all_known, home_of, root_of
@@ -79,7 +80,7 @@ def stop(job: str | None, grace: float) -> None:
             chosen = stop_job(reached.open_agent(), chosen, grace)
     if not chosen.over:
         raise ColabRemoteError(f"`{chosen.name}` does not end", "its processes may wait for a device; `jobs` shows it")
-    output().report({"job": asdict(chosen)}, (f"{chosen.name}   {chosen.state}",))
+    output().report({"job": asdict(chosen)}, columns([(chosen.name, chosen.state)]))
 
 
 def _whole(job: Job, home: Path) -> bool:

@@ -103,4 +103,9 @@ def reports(command: Command) -> Command:
 
 def visible(text: str) -> str:
     """`text` with its control characters shown, line ends and tabs apart: what others named may hold any."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    return "".join(c if c in "\n\t" else in_one_line(c) for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """`text` with all its control characters shown."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

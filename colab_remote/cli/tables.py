@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
-from colab_remote.cli.output import visible
+from colab_remote.cli.output import in_one_line
 
 if TYPE_CHECKING:
     from colab_remote.laptop.home import Checkpoint
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """A table's lines: each column as wide as its widest cell, control characters visible."""
-    shown = [[visible(cell) for cell in row] for row in rows]
+    shown = [[in_one_line(cell) for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*shown, strict=True)]
     return ["   ".join(map(_padded, row, widths)).rstrip() for row in shown]
 

@@ -155,6 +155,14 @@ def test_jobs_lists_names_states_and_commands(host: Host) -> None:
     assert "good" in host.laptop("jobs").stdout
 
 
+def test_a_job_takes_one_line_of_the_table_whatever_it_is_called(host: Host) -> None:
+    identity = job_id(host, "--name", "two\nlines\t\x1b[2J", "--", "true\ntrue")
+    (row,) = (line for line in host.laptop("jobs").stdout.splitlines() if line.startswith("two"))
+    assert row.startswith("two\\nlines\\t\\x1b[2J   colab ")
+    assert row.endswith("   true\\ntrue")
+    assert host.laptop("stop", identity).stdout.startswith("two\\nlines\\t\\x1b[2J   ")
+
+
 def test_jobs_of_a_host_that_is_forgotten_are_as_they_were_last_heard_of(host: Host) -> None:
     identity = job_id(host, "--name", "kept", "--", "true")
     assert host.laptop("logs", "-f", "kept").returncode == 0
