@@ -71,7 +71,10 @@ def ended(job: Job) -> int:
 
 @contextmanager
 def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
-    """On Ctrl-C say that the job goes on, how to come back, and how to stop it; where it `stops`, end it instead."""
+    """On Ctrl-C say that the job goes on, how to come back, and how to stop it; where it `stops`, end it instead.
+
+    It goes on too when whoever read our output, such as `head`, has enough.
+    """
     if stops:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -81,6 +84,9 @@ def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
             _stopped(job)
         else:
             left(job)
+        raise
+    except BrokenPipeError:
+        left(job)
         raise
 
 

@@ -199,6 +199,19 @@ def test_an_interrupt_leaves_the_job_running_and_says_how_to_come_back(host: Hos
     assert host.laptop("stop", "left", "--grace", "0").returncode == 0
 
 
+def test_a_reader_that_has_enough_leaves_the_job_running_and_it_is_said(host: Host) -> None:
+    with host.laptop.started("run", "--name", "read", "--", "while :; do echo on; sleep 0.1; done") as shown:
+        assert shown.stdout is not None
+        assert shown.stdout.readline() == "on\n"
+        shown.stdout.close()
+        assert shown.wait(PATIENCE) == 1
+        assert shown.stderr is not None
+        errors = shown.stderr.read()
+    assert "`read` goes on" in errors
+    assert "colab-remote logs -f" in errors
+    assert host.laptop("stop", "read", "--grace", "0").stdout == "read   stopped\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_where_a_script_wants_it_an_interrupt_stops_the_job(host: Host, number: int) -> None:
     words = ("--stop-on-interrupt", "--name", f"ended-{number}", "--", "echo begun; sleep 300")
