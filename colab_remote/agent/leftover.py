@@ -12,7 +12,7 @@ from pathspec import GitIgnoreSpec
 
 from colab_remote.agent.jobs import job_starts
 from colab_remote.agent.serve import Call, Method
-from colab_remote.both.ignore import NEVER, SUSPECTS
+from colab_remote.both.ignore import NEVER, SUSPECTS, rooted
 from colab_remote.both.whole import TEMPORARY
 
 _MOST = 20  # entries that are told
@@ -25,7 +25,7 @@ def leftover(call: Call) -> dict[str, Any]:
     if began is None:
         return {"left": []}
     found: dict[str, list[int]] = defaultdict(list)
-    for path, facts in _files(Path(asked["folder"]), GitIgnoreSpec.from_lines([*SUSPECTS, *asked["outputs"]])):
+    for path, facts in _files(Path(asked["folder"]), GitIgnoreSpec.from_lines([*SUSPECTS, *rooted(asked["outputs"])])):
         if facts.st_mtime >= began:
             found[path.split("/")[0] + ("/" if "/" in path else "")].append(facts.st_size)
     rows = sorted(((name, len(sizes), sum(sizes)) for name, sizes in found.items()), key=lambda row: -row[2])

@@ -18,6 +18,7 @@ from colab_remote.agent.jobs import job_over, job_starts
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.checkpoint import Units, whole_by_format
 from colab_remote.both.digest import Digest, digest_of
+from colab_remote.both.ignore import rooted
 from colab_remote.both.protocol import CHUNK, Refusal
 from colab_remote.both.whole import TEMPORARY, WholeFile
 
@@ -43,7 +44,7 @@ class Watcher:
 
     def __init__(self, folder: Path, outputs: tuple[str, ...], checkpoints: tuple[str, ...]) -> None:
         self._folder = folder
-        self._outputs = GitIgnoreSpec.from_lines([*outputs, *checkpoints])
+        self._outputs = GitIgnoreSpec.from_lines([*rooted(outputs), *checkpoints])
         self._checkpoints = GitIgnoreSpec.from_lines(checkpoints)
         self._units = Units(checkpoints)
         self._moved: dict[str, tuple[Seen, float]] = {}

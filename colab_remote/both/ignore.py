@@ -40,6 +40,11 @@ _FOLDER = "(?P<ps_d>/)"
 _ANYWHERE = "^(?:.+/)?"
 
 
+def rooted(outputs: Iterable[str]) -> list[str]:
+    """A project's outputs as patterns that hold from its folder: sources may have folders of the same name."""
+    return [f"/{pattern.lstrip('/')}" for pattern in outputs]
+
+
 class Line(NamedTuple):
     """One pattern: its number in its file, its text, its regular expression, and whether it ignores or admits."""
 
@@ -98,7 +103,7 @@ class Ignore:
     """
 
     def __init__(self, exclude: Iterable[str], outputs: Iterable[str], suspects: Iterable[str] = SUSPECTS) -> None:
-        self._outputs = Rules("outputs", (f"/{pattern.lstrip('/')}" for pattern in outputs))
+        self._outputs = Rules("outputs", rooted(outputs))
         self._first = Rules("[sync] exclude", exclude)
         self._last = Rules("the usual suspects", suspects)
         said = [rules.lines for rules in (self._outputs, self._first, self._last)]

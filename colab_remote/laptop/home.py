@@ -14,6 +14,7 @@ from typing import Any
 
 from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.digest import digest_of
+from colab_remote.both.ignore import rooted
 from colab_remote.both.whole import fits, flush_folder, read_json, write_json
 from colab_remote.errors import Refused
 from colab_remote.laptop.lock import held
@@ -79,7 +80,7 @@ class Home:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._ours = project.root / OURS
-        self._patterns = matcher([*project.outputs, *project.checkpoints])
+        self._patterns = matcher([*rooted(project.outputs), *project.checkpoints])
         self._units = Units(project.checkpoints)
         self._record = self._ours / "outputs.json"
         self.lock = self._ours / "outputs.lock"

@@ -30,6 +30,14 @@ def ready(watcher: Watcher) -> dict[str, int]:
     return {entry["path"]: entry["size"] for entry in watcher.look([])[0]}
 
 
+def test_sources_in_a_folder_called_as_one_of_outputs_are_none(tmp_path: Path, watcher: Watcher) -> None:
+    (tmp_path / "web" / "saved").mkdir(parents=True)
+    put(tmp_path / "web" / "saved" / "page.html", b"goes up")
+    put(tmp_path / "saved" / "config.json", b"{}")
+    watcher.look([])
+    assert ready(watcher) == {"saved/config.json": 2}
+
+
 def test_a_zip_counts_once_its_directory_is_there(tmp_path: Path, watcher: Watcher) -> None:
     path = tmp_path / "saved" / "step-1.pt"
     with zipfile.ZipFile(path, "w") as archive:
