@@ -21,6 +21,7 @@ from colab_remote.laptop.lock import held
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.project import OURS, Project
 
+_SELDOM = 1.0  # seconds between two writings of the record, which takes all of it for each file
 SMALL = 1 << 20  # bytes up to which a file goes before the checkpoints: metrics, logs, configurations
 
 
@@ -86,6 +87,7 @@ class Home:
         self.lock = self._ours / "outputs.lock"
         self._files: dict[str, dict[str, Any]] = {}
         self._folders: dict[str, list[str]] = {}  # files of each checkpoint that is a folder, as it was listed whole
+        self._saved, self._unsaved = 0.0, False
         self._load()
 
     @contextmanager
@@ -94,7 +96,10 @@ class Home:
         with held(self.lock) as ours:
             if ours:
                 self._load()
-            yield ours
+            try:
+                yield ours
+            finally:
+                self._settle()
 
     def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
         """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.
@@ -111,6 +116,8 @@ class Home:
     def begin(self, output: Output) -> Path:
         """The file that the output is received in, with what is here of it already. Raises Refused, OSError."""
         place, partial = self._place(output.path), self._partial(output.path)
+        if output.size > SMALL:
+            self._settle()  # it may take long, and be cut off
         record = self._files.get(output.path, {})
         grown = record.get("inode") == output.inode and 0 < record.get("size", 0) < output.size
         if not partial.exists() and grown and place.is_file():
@@ -137,7 +144,7 @@ class Home:
         arrived = {} if mine else {"arrived": time.time()}
         self._files[output.path] = {**asdict(output), **arrived}
         self._folders.pop(output.path, None)
-        self._save()
+        self._changed()
         return Arrival(output.path, output.size, output.checkpoint, kept)
 
     def sent(self, path: str, inode: int) -> None:
@@ -187,7 +194,7 @@ class Home:
         for unit in list(units)[self.project.keep :]:
             if not _best(unit) and all(map(self._untouched, units[unit])):
                 self._remove(unit, units[unit])
-                self._save()
+                self._changed()
 
     def _remove(self, unit: str, paths: list[str]) -> None:
         for path in paths:
@@ -276,8 +283,19 @@ class Home:
         if fits(kept, {"files": dict, "folders": dict}):
             self._files, self._folders = kept["files"], kept["folders"]
 
+    def _changed(self) -> None:
+        """Write the record, now or a little later: a file that it does not know yet is brought and recognised again."""
+        self._unsaved = True
+        if time.monotonic() - self._saved > _SELDOM:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._unsaved:
+            self._save()
+
     def _save(self) -> None:
         write_json(self._record, {"files": self._files, "folders": self._folders})
+        self._saved, self._unsaved = time.monotonic(), False
 
 
 def _rank(checkpoint: Checkpoint) -> tuple[str, float]:

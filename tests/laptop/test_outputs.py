@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,23 @@ def test_a_best_checkpoint_that_is_a_link_to_another_comes_once_and_stays(tmp_pa
         assert came == ["saved/step-2.pt", "saved/best.pt"]
         assert list(bring_home(conversation, found, str(pair.there))) == []
     assert sorted(path.name for path in (pair.here / "saved").iterdir()) == ["best.pt", "step-2.pt"]
+
+
+def test_the_record_of_many_files_is_not_written_for_each_and_knows_all_that_came(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    for number in range(60):
+        put(pair.there / "saved" / f"{number}.txt", b"")
+    record, written = pair.here / ".colab-remote" / "outputs.json", set()
+    with talking() as conversation:
+        coming = bring_home(conversation, found, str(pair.there))
+        for _ in itertools.islice(coming, 50):
+            written.add(record.stat().st_mtime_ns)
+        assert isinstance(coming, Generator)
+        coming.close()  # as where the command is interrupted
+    assert len(written) < 50
+    assert len(brought(pair, found, lambda stream: stream)) == 10
+    assert brought(pair, found, lambda stream: stream) == []
 
 
 def test_files_that_are_still_written_fill_no_frame(tmp_path: Path) -> None:
