@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import NoReturn
 
 from colab_remote.cli.following import ended
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, visible
 from colab_remote.cli.panel import watched
 from colab_remote.cli.tables import amount, checkpoint_line, columns
-from colab_remote.errors import ColabRemoteError, ContactLost
+from colab_remote.errors import ColabRemoteError, ContactLost, Unreachable
 from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.history import Job
 from colab_remote.laptop.home import Arrival, Home, Unplaced
 from colab_remote.laptop.jobs import follow
-from colab_remote.laptop.meter import allowance
-from colab_remote.laptop.project import Project
+from colab_remote.laptop.meter import Allowance, allowance
+from colab_remote.laptop.outputs import bring_home
+from colab_remote.laptop.project import Project, work_folder
 from colab_remote.laptop.training import Coming, left_there, mirrored, outputs_of
+
+_PAUSE = 2.0  # seconds between two looks for outputs of which no job tells
 
 
 def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
@@ -31,7 +36,7 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
     def tell(arrival: Coming) -> None:
         if isinstance(arrival, Unplaced):
             stays[arrival.path] = arrival.reason
-            shown.say(visible(f"home     {arrival.path} stays there: {arrival.reason}"))
+            shown.say(visible(_stays(arrival)))
             return
         arrivals.append(arrival)
         if shown.json:
@@ -67,6 +72,27 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
     if failure:
         shown.say(visible(failure.message))
     return code
+
+
+def keep_pulling(made: Contact, project: Project, rest: Allowance) -> NoReturn:
+    """Bring all outputs home as they are made, and tell of each, until Ctrl-C. Raises ContactLost."""
+    told: set[str] = set()
+    conversation, there = made.open_agent(), work_folder(made.host, project)
+    while True:
+        try:
+            for coming in bring_home(conversation, project, there, everything=True, rest=rest, say=output().say):
+                if isinstance(coming, Arrival):
+                    output().report({"home": asdict(coming)}, [visible(arrival_line(coming))])
+                elif coming.path not in told:
+                    told.add(coming.path)
+                    output().say(visible(_stays(coming)))
+            time.sleep(_PAUSE)
+        except Unreachable:
+            conversation = made.reopen()
+
+
+def _stays(output: Unplaced) -> str:
+    return f"home     {output.path} stays there: {output.reason}"
 
 
 def unplaced(stays: Mapping[str, str]) -> ColabRemoteError:

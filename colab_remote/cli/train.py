@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from colab_remote.cli.following import detached, interruptible
-from colab_remote.cli.homecoming import arrival_line, see_through, unplaced
+from colab_remote.cli.homecoming import arrival_line, keep_pulling, see_through, unplaced
 from colab_remote.cli.legs import Leg, job_to_follow, once_back
 from colab_remote.cli.metering import month_line, waiting_lines
 from colab_remote.cli.output import output, reports, visible
@@ -64,14 +64,17 @@ def train(context: click.Context, folder: Path | None, resume: bool, keep_going:
 @click.command()
 @click.argument("folder", required=False, type=_FOLDER)
 @click.option("--host", "host_name", help=HOST)
+@click.option("--watch", is_flag=True, help="Go on as more are made, until Ctrl-C.")
 @click.option("--force", is_flag=True, help="Also what is more than the month's budget has left.")
 @reports
-def pull(folder: Path | None, host_name: str | None, force: bool) -> None:
+def pull(folder: Path | None, host_name: str | None, watch: bool, force: bool) -> None:
     """Bring outputs home that are on the runtime."""
     project = require_project(folder or Path.cwd())
     host = choose_host(host_name, remembered_host(project))
     with contact(host, output().timeout, output().say) as made:
         rest = Allowance() if force else allowance(project.budget, host)
+        if watch:
+            keep_pulling(made, project, rest)
         there = work_folder(host, project)
         coming = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest, say=output().say))
     arrivals = [arrival for arrival in coming if isinstance(arrival, Arrival)]

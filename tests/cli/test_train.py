@@ -107,6 +107,20 @@ def test_checkpoints_that_vanish_on_their_way_are_no_error(host: Host, project: 
     assert list((project / ".colab-remote/partial").iterdir()) == []
 
 
+def test_outputs_are_pulled_as_they_are_made_until_ctrl_c(host: Host, project: Path) -> None:
+    assert host.laptop("sync", cwd=project).returncode == 0
+    there = host.runtime.workdir / project.name / "saved"
+    there.mkdir()
+    with host.laptop.started("pull", "--watch", "--json", cwd=project) as pulling:
+        assert pulling.stdout
+        for name in ("first.csv", "second.csv"):
+            (there / name).write_text(name)
+            assert json.loads(pulling.stdout.readline())["home"]["path"] == f"saved/{name}"
+            assert (project / "saved" / name).read_text() == name
+        pulling.send_signal(signal.SIGINT)
+        assert pulling.wait(PATIENCE) == 130
+
+
 def test_a_laptop_that_was_away_pulls_what_it_missed(host: Host, project: Path) -> None:
     done = host.laptop("train", "--detach", cwd=project)
     assert done.returncode == 0, done.stderr
