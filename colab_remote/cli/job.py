@@ -64,7 +64,8 @@ def logs(job: str | None, on: bool, lines: int | None, since: float | None, time
 def stop(job: str | None, grace: float) -> None:
     """End a job: SIGTERM, a while to save what it has, SIGKILL.
 
-    JOB is a name, an id or the beginning of one; the latest where it is left out. All its processes end with it.
+    JOB is a name, an id or the beginning of one; the latest where it is left out. All its processes end with it,
+    but those that have left its session, as `setsid` does.
     """
     ours = {each.id for each in all_known()}
     if job is None and not ours:
