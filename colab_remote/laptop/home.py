@@ -21,7 +21,7 @@ from colab_remote.laptop.lock import held
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.project import OURS, Project
 
-_SELDOM = 1.0  # seconds between two writings of the record, which takes all of it for each file
+_SELDOM = 1.0  # seconds between two writings of the record, which is written whole
 SMALL = 1 << 20  # bytes up to which a file goes before the checkpoints: metrics, logs, configurations
 
 
@@ -244,14 +244,20 @@ class Home:
         return make_private(self._ours / "partial") / name
 
     def _keep(self, place: Path, output: Output, digest: str) -> str:
-        """Move what is in the way of `place` aside unless it is this job's own earlier file; where to, or empty."""
+        """Move what is in the way of `place` aside unless it is this job's own earlier file; where to, or empty.
+
+        Raises Refused where that is no output: it goes up, and would be deleted there.
+        """
         found = _in_the_way(place)
+        name = found.relative_to(self.project.root)
+        if not self._patterns.match_file(name.as_posix()):
+            raise Refused(f"would need a folder where `{name.as_posix()}` is, which is no output")
         if not os.path.lexists(found) or _holds(place, digest):
             return ""
         owner = self._owner(found)
         if owner == output.job and found == place and not place.is_dir():
             return ""
-        kept = self._ours / "kept" / (owner or "before") / found.relative_to(self.project.root)
+        kept = self._ours / "kept" / (owner or "before") / name
         while os.path.lexists(taken := _in_the_way(kept)):
             kept = taken.with_name(f"{taken.name}~") / kept.relative_to(taken)
         make_private(kept.parent)

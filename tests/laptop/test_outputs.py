@@ -157,6 +157,20 @@ def test_a_best_checkpoint_that_is_a_link_to_another_comes_once_and_stays(tmp_pa
     assert sorted(path.name for path in (pair.here / "saved").iterdir()) == ["best.pt", "step-2.pt"]
 
 
+def test_a_file_that_is_no_output_is_not_moved_for_one(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    (pair.here / "colab-remote.toml").write_text('[project]\noutputs = ["*.bin"]\n')
+    found = project(pair)
+    (pair.here / "notes").write_text("mine")
+    (pair.there / "notes").mkdir()
+    put(pair.there / "notes" / "a.bin", b"")
+    put(pair.there / "b.bin", b"longer")
+    stays, came = brought(pair, found, lambda stream: stream)
+    assert stays == Unplaced("notes/a.bin", "would need a folder where `notes` is, which is no output")
+    assert came.path == "b.bin"
+    assert (pair.here / "notes").read_text() == "mine"
+
+
 def test_the_record_of_many_files_is_not_written_for_each_and_knows_all_that_came(tmp_path: Path) -> None:
     pair = new_pair(tmp_path)
     found = project(pair)
