@@ -159,7 +159,7 @@ def test_a_best_checkpoint_that_is_a_link_to_another_comes_once_and_stays(tmp_pa
 
 def test_a_file_that_is_no_output_is_not_moved_for_one(tmp_path: Path) -> None:
     pair = new_pair(tmp_path)
-    (pair.here / "colab-remote.toml").write_text('[project]\noutputs = ["*.bin"]\n')
+    (pair.here / "colab-remote.toml").write_text('[project]\noutputs = ["**/*.bin"]\n')
     found = project(pair)
     (pair.here / "notes").write_text("mine")
     (pair.there / "notes").mkdir()
