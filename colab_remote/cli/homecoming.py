@@ -18,10 +18,9 @@ from colab_remote.laptop.contact import Contact
 from colab_remote.laptop.history import Job
 from colab_remote.laptop.home import Arrival, Home, Unplaced
 from colab_remote.laptop.jobs import follow
-from colab_remote.laptop.meter import Allowance, allowance
-from colab_remote.laptop.outputs import bring_home
-from colab_remote.laptop.project import Project, work_folder
-from colab_remote.laptop.training import Coming, left_there, mirrored, outputs_of
+from colab_remote.laptop.meter import allowance
+from colab_remote.laptop.project import Project
+from colab_remote.laptop.training import Bring, Coming, left_there, mirrored, outputs_of
 
 _PAUSE = 2.0  # seconds between two looks for outputs of which no job tells
 
@@ -74,13 +73,13 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
     return code
 
 
-def keep_pulling(made: Contact, project: Project, rest: Allowance) -> NoReturn:
-    """Bring all outputs home as they are made, and tell of each, until Ctrl-C. Raises ContactLost."""
+def keep_pulling(made: Contact, bring: Bring) -> NoReturn:
+    """Bring outputs home as they are made, and tell of each, until Ctrl-C. Raises ContactLost."""
     told: set[str] = set()
-    conversation, there = made.open_agent(), work_folder(made.host, project)
+    conversation = made.open_agent()
     while True:
         try:
-            for coming in bring_home(conversation, project, there, everything=True, rest=rest, say=output().say):
+            for coming in bring(conversation):
                 if isinstance(coming, Arrival):
                     output().report({"home": asdict(coming)}, [visible(arrival_line(coming))])
                 elif coming.path not in told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -73,10 +74,11 @@ def pull(folder: Path | None, host_name: str | None, watch: bool, force: bool) -
     host = choose_host(host_name, remembered_host(project))
     with contact(host, output().timeout, output().say) as made:
         rest = Allowance() if force else allowance(project.budget, host)
+        there, say = work_folder(host, project), output().say
+        bring = partial(bring_home, project=project, folder=there, everything=True, rest=rest, say=say)
         if watch:
-            keep_pulling(made, project, rest)
-        there = work_folder(host, project)
-        coming = list(bring_home(made.open_agent(), project, there, everything=True, rest=rest, say=output().say))
+            keep_pulling(made, bring)
+        coming = list(bring(made.open_agent()))
     arrivals = [arrival for arrival in coming if isinstance(arrival, Arrival)]
     stays = {each.path: each.reason for each in coming if isinstance(each, Unplaced)}
     lines = [visible(arrival_line(arrival)) for arrival in arrivals]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from colab_remote.laptop.hosts import Host, host_names
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import ours
 from colab_remote.laptop.proxy import proxy_to
-from colab_remote.laptop.reach import Reach, reach
+from colab_remote.laptop.reach import Reach, reach, switched_off
 from colab_remote.laptop.settings import line_idle
 
 _SKEW = 30.0  # seconds by which two clocks may differ before it confuses somebody
@@ -136,7 +135,7 @@ def _proxy() -> Step:
 
 
 def _line() -> Step:
-    if os.environ.get("COLAB_REMOTE_LINE") == "0":
+    if switched_off():
         return Step("line", "switched off by COLAB_REMOTE_LINE")
     try:
         idle = line_idle()

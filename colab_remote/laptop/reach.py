@@ -45,8 +45,13 @@ def reach(host: Host, timeout: float | None = None, say: Callable[[str], None] =
         line.close()
 
 
+def switched_off() -> bool:
+    """Whether the user wants no line, for now."""
+    return os.environ.get("COLAB_REMOTE_LINE") == "0"
+
+
 def _line(host: Host, timeout: float | None, say: Callable[[str], None]) -> Reach | None:
-    if os.environ.get("COLAB_REMOTE_LINE") == "0":
+    if switched_off():
         return None
     from colab_remote.laptop.line.client import Line, is_wanted
 
