@@ -225,10 +225,9 @@ def _within(seconds: float, give_up: Callable[[], None]) -> Iterator[None]:
 
 def widen(channel: paramiko.Channel, count: int) -> None:
     """Let the far end of `channel` send `count` bytes more."""
-    import paramiko
-
     if channel.closed or channel.eof_received:
         return  # Dropbear ends the connection of who speaks of a channel that is closed
+    import paramiko
 
     message = paramiko.Message()
     message.add_byte(paramiko.common.cMSG_CHANNEL_WINDOW_ADJUST)
