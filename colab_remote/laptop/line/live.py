@@ -26,7 +26,7 @@ _CROWDED = 0.2  # seconds at the most before another one is tried where there ar
 _IDLE_PROBE = 30.0  # seconds between two probes while nothing else goes on
 _FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
-_FRESH = 5.0  # seconds without a word after which a borrower has it probed, and for the answer then
+_FRESH = 4.5  # seconds without a word after which a borrower has it probed, and for the answer then; 5 with a start
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
 _PACE, _PACE_UP = 0.01, 0.002  # seconds between two probes beside one, at least
 _SLOWEST = 2  # times the line's own delay
@@ -62,7 +62,7 @@ class Live:
         self._lent: set[Lent] = set()
         self._reserved = self._arrived = self._moved = self._moved_before = 0
         self._free_at = 0.0  # when the next piece may go up
-        self._urgent = False
+        self._urgent = self._steering = False
         self._poke = threading.Event()
 
     @property
@@ -271,11 +271,12 @@ class Live:
 
     def _count(self, count: int) -> None:
         self._moved += count
-        if self._moved - self._moved_before > BULK:
+        if self._moved - self._moved_before > BULK and not self._steering:
             self._poke.set()
 
     def _steer(self) -> None:
         """Probe beside a transfer, and let each answer set the credit."""
+        self._steering = True
         up = self._reserved - self._arrived
         self.flow.begin(down=self._moved - self._moved_before > 2 * up)
         last_bulk = time.monotonic()
@@ -300,6 +301,7 @@ class Live:
             self._arrived = self._reserved
             self._moved_before = self._moved
             self._changed.notify_all()
+        self._steering = False
         self._probed(_PATIENCE)
         self.flow.idle(self.round_trip)
         self.flow.end()
