@@ -18,7 +18,7 @@ from colab_remote.both.pieces import Pieces
 from colab_remote.both.place import Unfit, look, open_plain, place_of, unfit_target
 from colab_remote.both.records import CHANGED, Step, unpack
 from colab_remote.both.scan import Entry
-from colab_remote.both.whole import FULL_DISK, TEMPORARY, create, flush_file, flush_file_systems, flush_folder
+from colab_remote.both.whole import FULL_DISK, TEMPORARY, create, flush_file, flush_file_systems, flush_folder, replace
 
 FULL = "did not fit: the disk is full"
 UNWRITABLE = "cannot be written"
@@ -184,7 +184,7 @@ class _Arrival:
         if waiting.step.before is not None and waiting.step.before.kind == "folder":
             _clear(waiting.place, waiting.step.before)
         # RACE: a save between the check and this line is lost; no portable call compares and replaces.
-        os.replace(waiting.temporary, waiting.place)
+        replace(waiting.temporary, waiting.place)
         self._touched.add(_folder_of(waiting.place))
 
     def _change(self, step: Step) -> None:

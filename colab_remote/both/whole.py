@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,8 @@ from typing import Any, BinaryIO
 FORMAT = 1
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = ".colab-remote-partial-"
+_BUSY = 1.0  # seconds for which a file that somebody else reads is waited for,
+_GLANCE = 0.01  # and between two tries
 
 
 class NewerFormat(ValueError):
@@ -65,8 +68,20 @@ class WholeFile:
         os.chmod(self.temporary, self.mode)
         if self.mtime_ns is not None:
             os.utime(self.temporary, ns=(self.mtime_ns, self.mtime_ns))
-        os.replace(self.temporary, self.path)
+        replace(self.temporary, self.path)
         flush_folder(self.path.parent)
+
+
+def replace(source: str | Path, place: str | Path, platform: str = sys.platform) -> None:
+    """os.replace. Windows refuses it while somebody has `place` open, if only a virus scanner: it waits a moment."""
+    deadline = time.monotonic() + _BUSY
+    while True:
+        try:
+            return os.replace(source, place)
+        except PermissionError:
+            if platform != "win32" or time.monotonic() > deadline:
+                raise
+        time.sleep(_GLANCE)
 
 
 def create(path: str | Path, mode: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.digest import digest_of
 from colab_remote.both.ignore import rooted
-from colab_remote.both.whole import fits, flush_folder, read_json, write_json
+from colab_remote.both.whole import fits, flush_folder, read_json, replace, write_json
 from colab_remote.errors import Refused
 from colab_remote.laptop.lock import held
 from colab_remote.laptop.places import make_private
@@ -139,7 +139,7 @@ class Home:
         mine = "arrived" not in self._files.get(output.path, {}) and _holds(place, digest)
         kept = self._keep(place, output, digest)
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(partial, place)
+        replace(partial, place)
         flush_folder(place.parent)
         arrived = {} if mine else {"arrived": time.time()}
         self._files[output.path] = {**asdict(output), **arrived}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 from pathlib import Path, PureWindowsPath
 
 import pytest
 
 import colab_remote
+from colab_remote.both.whole import replace
 from colab_remote.errors import Refused
 from colab_remote.laptop.client import how_to_install
 from colab_remote.laptop.clipboard import copy
@@ -136,3 +138,24 @@ def test_what_only_posix_has_stands_behind_its_doors() -> None:
                 named |= {alias.name for alias in node.names}
         name = path.relative_to(PACKAGE).as_posix()
         assert not named & POSIX or name in DOORS, f"{name}: {named & POSIX}"
+
+
+def test_a_file_that_a_virus_scanner_reads_is_replaced_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, refusals = os.replace, 3
+
+    def refused_at_first(source: Path, place: Path) -> None:  # as Windows does
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise PermissionError
+        really(source, place)
+
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    monkeypatch.setattr(os, "replace", refused_at_first)
+    with pytest.raises(PermissionError):
+        replace(tmp_path / "new", tmp_path / "old", "linux")
+    replace(tmp_path / "new", tmp_path / "old", "win32")
+    assert (tmp_path / "old").read_text() == "new"
