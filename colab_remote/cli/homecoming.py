@@ -20,7 +20,7 @@ from colab_remote.laptop.home import Arrival, Home, Unplaced
 from colab_remote.laptop.jobs import follow
 from colab_remote.laptop.meter import allowance
 from colab_remote.laptop.project import Project
-from colab_remote.laptop.training import Bring, Coming, left_there, mirrored, outputs_of
+from colab_remote.laptop.training import Bring, Coming, Left, left_there, mirrored, outputs_of
 
 _PAUSE = 2.0  # seconds between two looks for outputs of which no job tells
 
@@ -108,15 +108,18 @@ def arrival_line(arrival: Arrival) -> str:
     return f"home     {arrival.path}  {amount(arrival.size)}{kept}"
 
 
-def _left(project: Project, rows: Sequence[tuple[str, int, int]]) -> list[str]:
-    """Name what stays on the runtime, and the line that would bring it home."""
-    if not rows:
-        return []
+def _left(project: Project, left: Left) -> list[str]:
+    """Name what stays on the runtime, and what would bring it home."""
     lines = [
-        f"left     {name}  {amount(size)}{f' in {files} files' if files > 1 else ''}" for name, files, size in rows
+        f"left     {name}  {amount(size)}{f' in {files} files' if files > 1 else ''}" for name, files, size in left.rows
     ]
-    wanted = json.dumps([*project.outputs, *(name for name, _, _ in rows)], ensure_ascii=False)
-    return [*lines, f"hint: no rule brings that home: `outputs = {wanted}` under [project] in colab-remote.toml does"]
+    if left.rows:
+        wanted = json.dumps([*project.outputs, *(name for name, _, _ in left.rows)], ensure_ascii=False)
+        lines += [f"hint: no rule brings that home: `outputs = {wanted}` under [project] in colab-remote.toml does"]
+    if left.links:
+        lines += [f"left     {path}, a link out of the project there: nothing follows it" for path in left.links]
+        lines += ["hint: what a folder in its place holds comes home; `vault` keeps checkpoints on a Drive as well"]
+    return lines
 
 
 def _last_at_home(project: Project) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from colab_remote.both.digest import digest_of
 from colab_remote.errors import NotStarted, Refused, Unreachable
@@ -98,11 +98,23 @@ def _in_vault(conversation: Conversation, project: Project, folder: str) -> list
     return [Checkpoint(str(note["path"]), tuple(note["files"]), str(note["job"]), float(note["written"]), 0.0)]
 
 
-def left_there(conversation: Conversation, project: Project, job: Job) -> list[tuple[str, int, int]]:
-    """What of a job comes home by no rule, the largest first: a top entry of the project, its files, their bytes."""
+class Left(NamedTuple):
+    """What of a job stays on the runtime.
+
+    `rows`: what no rule brings, the largest first, each a top entry of the project, its files and their bytes; `links`:
+    outputs that lead out of the project.
+    """
+
+    rows: list[tuple[str, int, int]]
+    links: list[str]
+
+
+def left_there(conversation: Conversation, project: Project, job: Job) -> Left:
+    """What of a job does not come home."""
     outputs = [*project.outputs, *project.checkpoints]
-    rows = conversation.ask("output_left", folder=job.folder, job=job.id, outputs=outputs).result["left"]
-    return [(str(name), int(files), int(size)) for name, files, size in rows]
+    said = conversation.ask("output_left", folder=job.folder, job=job.id, outputs=outputs).result
+    rows = [(str(name), int(files), int(size)) for name, files, size in said["left"]]
+    return Left(rows, [str(path) for path in said["links"]])
 
 
 def to_vault(project: Project) -> dict[str, Any]:

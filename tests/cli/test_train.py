@@ -226,6 +226,15 @@ def test_what_comes_home_by_no_rule_is_named_with_the_line_that_would_bring_it(h
     assert '`outputs = ["saved/", "result", "my runs/"]` under [project] in colab-remote.toml' in done.stderr
 
 
+def test_an_output_that_is_a_link_out_of_the_project_is_named(host: Host, project: Path, tmp_path: Path) -> None:
+    training = f"mkdir -p saved; ln -s {tmp_path} saved/drive; echo a > saved/drive/a; ln -s drive saved/same"
+    (project / "colab-remote.toml").write_text(f"[project]\ntrain = '{training}'\n")
+    done = host.laptop("train", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "left     saved/drive, a link out of the project there: nothing follows it\n" in done.stderr
+    assert "hint: what a folder in its place holds comes home" in done.stderr
+
+
 def test_training_anew_where_checkpoints_lie_says_so(host: Host, project: Path) -> None:
     assert "begins anew" not in host.laptop("train", cwd=project).stderr
     assert "begins anew though `saved/run/step-3.pt` lies here: `--resume`" in host.laptop("train", cwd=project).stderr
