@@ -86,7 +86,9 @@ class Home:
         self._record = self._ours / "outputs.json"
         self.lock = self._ours / "outputs.lock"
         self._files: dict[str, dict[str, Any]] = {}
-        self._folders: dict[str, list[str]] = {}  # files of each checkpoint that is a folder, as it was listed whole
+        self._folders: dict[str, dict[str, list[int | None]]] = {}  # of each checkpoint that is one, see _facts
+        self._listed: dict[str, list[Output]] = {}  # the same, as the runtime has listed them last
+        self._staged: dict[Output, str] = {}  # those of them that wait here for the others, with their digests
         self._saved, self._unsaved = 0.0, False
         self._load()
 
@@ -106,12 +108,13 @@ class Home:
 
         Of checkpoints the newest and the best, as `keep` says, or `everything`.
         """
-        outputs = list(listing)
-        units = self._by_unit({output.path: output.mtime_ns for output in outputs if output.checkpoint})
-        self._folders |= {unit: paths for unit, paths in units.items() if paths != [unit]}
+        outputs = {output.path: output for output in listing}
+        units = self._by_unit({path: output.mtime_ns for path, output in outputs.items() if output.checkpoint})
+        self._listed = {unit: [outputs[path] for path in paths] for unit, paths in units.items() if paths != [unit]}
         old = () if everything else [unit for unit in list(units)[self.project.keep :] if not _best(unit)]
         left = {path for unit in old for path in units[unit]}
-        return sorted((output for output in outputs if output.path not in left and not self._has(output)), key=_urgency)
+        wanted = [output for output in outputs.values() if output.path not in left and not self._is_here(output)]
+        return sorted(wanted, key=_urgency)
 
     def begin(self, output: Output) -> Path:
         """The file that the output is received in, with what is here of it already. Raises Refused, OSError."""
@@ -128,13 +131,28 @@ class Home:
             partial.unlink()
         return partial
 
-    def arrive(self, output: Output, partial: Path, digest: str) -> Arrival:
-        """Put a whole output in its place, what another job made out of its way, and note it. Raises Refused, OSError.
+    def arrive(self, output: Output, partial: Path, digest: str) -> list[Arrival]:
+        """Take in a whole output; what is in its place now. Raises Refused, OSError.
+
+        The files of a checkpoint that is a folder wait for each other: an older one there stays whole until then.
+        """
+        os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
+        self._staged[output] = digest
+        unit = self._units.of(output.path)
+        files = self._listed.get(unit, [output])
+        if not all(map(self._is_here, files)):
+            return []
+        if unit in self._listed:
+            self._folders[unit] = {each.path: [each.size, each.mtime_ns] for each in files}
+            self._save()  # cut off before all are in their place, it is known not to be whole
+        return [self._put(each, self._staged.pop(each)) for each in files if self._waits(each)]
+
+    def _put(self, output: Output, digest: str) -> Arrival:
+        """Put an output in its place, what another job made out of its way, and note it.
 
         A file may be where its folder is to be, or a folder where it is itself: that goes out of its way too.
         """
-        place = self._place(output.path)
-        os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
+        place, partial = self._place(output.path), self._partial(output.path)
         # The same bytes may lie here without having come: a checkpoint of the user's own that was sent to resume from.
         mine = "arrived" not in self._files.get(output.path, {}) and _holds(place, digest)
         kept = self._keep(place, output, digest)
@@ -207,8 +225,14 @@ class Home:
                 folder.rmdir()
 
     def _whole(self, unit: str, files: list[str]) -> bool:
-        listed = self._folders.get(unit, [])
-        return set(listed) <= set(files) and all(map(self._whole_file, files))
+        listed = self._folders.get(unit, {})
+        came = all(self._facts(path) == facts for path, facts in listed.items())
+        return came and set(listed) <= set(files) and all(map(self._whole_file, files))
+
+    def _facts(self, path: str) -> list[int | None]:
+        """Size and time of what came home last."""
+        record = self._files.get(path, {})
+        return [record.get("size"), record.get("mtime_ns")]
 
     def _whole_file(self, path: str) -> bool:
         return whole_by_format(self.project.root / path) is not False
@@ -216,10 +240,22 @@ class Home:
     def _written(self, path: str) -> int:
         return (self.project.root / path).stat().st_mtime_ns
 
-    def _has(self, output: Output) -> bool:
+    def _is_here(self, output: Output) -> bool:
+        """Whether it need not be brought: it is in its place, or waits for others of its checkpoint."""
+        if self._waits(output):
+            return True
         record = self._files.get(output.path, {})
         same = all(record.get(key) == getattr(output, key) for key in ("size", "mtime_ns", "inode"))
         return same and (self.project.root / output.path).exists()
+
+    def _waits(self, output: Output) -> bool:
+        if output not in self._staged:
+            return False
+        try:
+            facts = self._partial(output.path).stat()
+        except OSError:
+            return False  # another command has put it in its place
+        return (output.size, output.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
 
     def _untouched(self, path: str) -> bool:
         """Whether what lies there is what came home."""

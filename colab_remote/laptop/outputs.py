@@ -123,7 +123,8 @@ def _fetched_all(
             partial = home.begin(output)
             if not rest.admits(output.path, output.size - _size(partial)):
                 continue
-            yield _fetched(home, conversation, folder, output, partial, moving)
+            arrived = _fetched(home, conversation, folder, output, partial, moving)
+            yield from arrived
         except Changed:
             complete = False
         except (ColabRemoteError, OSError) as error:
@@ -131,7 +132,7 @@ def _fetched_all(
             stays.add(output)
             yield Unplaced(output.path, reason)
         else:
-            if not everything:
+            if arrived and not everything:
                 with suppress(OSError):  # it only makes room
                     home.prune(output.job)
         if output.size > SMALL:
@@ -141,8 +142,11 @@ def _fetched_all(
 
 def _fetched(
     home: Home, conversation: Conversation, folder: str, output: Output, partial: Path, moving: Moving
-) -> Arrival:
-    """Bring one output home, going on where an earlier attempt was cut off. Raises Changed, Refused, OSError."""
+) -> list[Arrival]:
+    """Bring one output home, going on where an earlier attempt was cut off; what is in its place for it.
+
+    Raises Changed, Refused, OSError.
+    """
     whole = _receive(conversation, folder, output, partial, moving)
     if digest_of(partial) != whole:
         partial.unlink()

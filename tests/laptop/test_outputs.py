@@ -252,7 +252,58 @@ def test_an_output_of_another_job_is_kept_aside(tmp_path: Path) -> None:
         output = Output("saved/best.pt", 1, inode, inode, job, True)
         partial = home.begin(output)
         partial.write_bytes(str(inode).encode())
-        kept += home.arrive(output, partial, "").kept
+        kept += home.arrive(output, partial, "")[0].kept
     assert kept == ".colab-remote/kept/20260101-000000-aaaa/saved/best.pt"
     assert (pair.here / kept).read_bytes() == b"0"
     assert (pair.here / "saved" / "best.pt").read_bytes() == b"2"
+
+
+def folder_written(folder: Path, version: int) -> None:
+    """A checkpoint that is a folder, written over the one before it."""
+    for name in ("model.bin", "optimizer.bin", "state.json"):
+        put(folder / name, random.Random(f"{name} {version}").randbytes(LARGE), 1_700_000_000 + version)
+
+
+def test_a_checkpoint_that_is_a_folder_changes_as_one_though_it_is_cut_at_any_moment(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    (pair.here / "colab-remote.toml").write_text('[project]\ncheckpoints = ["saved/last/"]\n')
+    found = project(pair)
+    there, here = pair.there / "saved" / "last", pair.here / "saved" / "last"
+    there.mkdir()
+    folder_written(there, 1)
+    brought(pair, found, lambda stream: stream)
+    first = {path.name: path.read_bytes() for path in here.iterdir()}
+    folder_written(there, 2)
+    second = {path.name: path.read_bytes() for path in there.iterdir()}
+    cuts = 0
+    while {path.name: path.read_bytes() for path in here.iterdir()} != second:
+        with suppress(Unreachable):
+            brought(pair, found, lambda stream: CutAfter(stream, 2 * LARGE // 3))
+        cuts += 1
+        assert {path.name: path.read_bytes() for path in here.iterdir()} in (first, second)
+        assert [checkpoint.path for checkpoint in Home(found).checkpoints()] == ["saved/last"]
+    assert cuts > 3
+
+
+def test_a_folder_that_was_left_half_changed_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = new_pair(tmp_path)
+    (pair.here / "colab-remote.toml").write_text('[project]\ncheckpoints = ["saved/last/"]\n')
+    found = project(pair)
+    (pair.there / "saved" / "last").mkdir()
+    folder_written(pair.there / "saved" / "last", 1)
+    brought(pair, found, lambda stream: stream)
+    folder_written(pair.there / "saved" / "last", 2)
+    really = os.replace
+
+    def killed(source: Path, place: Path) -> None:
+        if place.name == "state.json":
+            raise KeyboardInterrupt
+        really(source, place)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        brought(pair, found, lambda stream: stream)
+    monkeypatch.undo()
+    assert Home(found).checkpoints() == []
+    brought(pair, found, lambda stream: stream)
+    assert [checkpoint.path for checkpoint in Home(found).checkpoints()] == ["saved/last"]
