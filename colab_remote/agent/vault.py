@@ -11,10 +11,12 @@ from typing import Any
 
 from colab_remote.agent.outputs import SETTLE, Seen, Watcher, as_seen, inside
 from colab_remote.agent.serve import Call, Method
-from colab_remote.both.whole import WholeFile, read_json, write_json
+from colab_remote.both.whole import WholeFile, fits, read_json, write_json
 
 NOTE = "colab-remote.json"  # in the vault: which checkpoint lies there, and whose
+_SHAPE = {"project": str, "path": str, "job": str, "written": float, "in": str, "files": list}
 SAID = "vault.json"  # in the job's record: what came of the last copy
+_STAMP = "checkpoint-"  # what a copy's folder is called, and when it was written
 _LOOK = 2.0  # seconds between two looks for a newer checkpoint
 
 
@@ -37,40 +39,62 @@ def fill(record: Path, job: dict[str, Any], ended: threading.Event) -> None:
 
 def note(call: Call) -> dict[str, Any]:
     """What lies in a project's vault: `path`, `files`, `job` and `written` (seconds); nothing where it is empty."""
-    asked = call.arguments
-    vault = _vault(asked["folder"], asked["vault"])
-    found = _note(vault, asked["project"])
-    return found if found and all((vault / path).is_file() for path in found["files"]) else {}
+    vault, found = _asked(call)
+    return found if found and all((vault / found["in"] / path).is_file() for path in found["files"]) else {}
 
 
 def take(call: Call) -> dict[str, Any]:
     """Copy the checkpoint in the vault into the project, for a job to resume from."""
-    asked = call.arguments
-    vault, project = _vault(asked["folder"], asked["vault"]), Path(os.path.realpath(asked["folder"]))
-    for path in _note(vault, asked["project"]).get("files", []):
-        _copy(vault, project, path, as_seen(inside(vault, path).stat()))
+    vault, found = _asked(call)
+    project = Path(os.path.realpath(call.arguments["folder"]))
+    for path in found.get("files", []):
+        _copy(vault / found["in"], project, path, as_seen(inside(vault / found["in"], path).stat()))
     return {}
+
+
+def _asked(call: Call) -> tuple[Path, dict[str, Any]]:
+    """A project's vault and the note there, an empty one where that is of no checkpoint, or of another project's."""
+    vault = _vault(call.arguments["folder"], call.arguments["vault"])
+    found = _note(vault)
+    return vault, found if found.get("project") == call.arguments["project"] else {}
 
 
 def _copied(record: Path, project: Path, vault: Path, files: list[dict[str, Any]], job: dict[str, Any]) -> bool:
     """Whether the files of a checkpoint are in the vault, alone there; the job's record says how that went."""
-    paths = [entry["path"] for entry in files]
-    old = _note(vault, job["project"]).get("files", [])
-    written = max(entry["mtime_ns"] for entry in files) / 1e9
     try:
-        for entry in files:
-            _copy(project, vault, entry["path"], Seen(entry["size"], entry["mtime_ns"], entry["inode"]))
-        about = {"project": job["project"], "job": job["id"], "path": files[0]["unit"], "files": paths}
-        write_json(vault / NOTE, {**about, "written": written})
-        for path in set(old) - set(paths):
-            inside(vault, path).unlink(missing_ok=True)
-        said = files[0]["unit"]
+        said = _replaced(project, vault, files, job)
     except FileNotFoundError:
         return False  # the job has removed it or written it anew, which means that there is a newer one
     except OSError as error:
         said = f"not kept: {error.strerror}"
     write_json(record / SAID, {"said": said, "at": time.time()})
     return bool(said == files[0]["unit"])
+
+
+def _replaced(project: Path, vault: Path, files: list[dict[str, Any]], job: dict[str, Any]) -> str:
+    """Copy the files of a checkpoint to a folder of their own, so that the one before stays whole; its name.
+
+    Raises OSError, FileNotFoundError where they are not as they were.
+    """
+    before, unit = _note(vault), str(files[0]["unit"])
+    written = max(entry["mtime_ns"] for entry in files)
+    about = {"project": job["project"], "job": job["id"], "path": unit, "written": written / 1e9}
+    folder = f"{_STAMP}{written}"
+    if before and before["project"] != job["project"]:
+        return "not kept: another project's is there"
+    if before and before["in"] == folder:
+        return unit  # resumed from there
+    try:
+        for entry in files:
+            _copy(project, vault / folder, entry["path"], Seen(entry["size"], entry["mtime_ns"], entry["inode"]))
+        write_json(vault / NOTE, {**about, "in": folder, "files": [entry["path"] for entry in files]})
+    except BaseException:
+        shutil.rmtree(vault / folder, ignore_errors=True)
+        raise
+    for old in vault.glob(f"{_STAMP}*"):  # what was cut off among them
+        if old.name != folder:
+            shutil.rmtree(old, ignore_errors=True)
+    return unit
 
 
 def _copy(source: Path, target: Path, path: str, listed: Seen) -> None:
@@ -88,12 +112,12 @@ def _vault(folder: str, vault: str) -> Path:
     return Path(os.path.realpath(Path(folder, os.path.expanduser(vault))))
 
 
-def _note(vault: Path, project: str) -> dict[str, Any]:
+def _note(vault: Path) -> dict[str, Any]:
     try:
         found = read_json(vault / NOTE)
-        return found if found["project"] == project and isinstance(found["files"], list) else {}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return {}
+    return found if fits(found, _SHAPE) else {}
 
 
 METHODS: dict[str, Method] = {"vault_note": note, "vault_take": take}

@@ -272,8 +272,7 @@ def test_the_newest_checkpoint_lies_in_the_vault_and_resume_finds_it_there(host:
     settings.write_text(settings.read_text() + f'vault = "{vault}"\n')
     (project / "wait-2").touch()
     identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
-    kept = vault / "saved/run/step-2.pt"
-    until(kept.exists)
+    until(lambda: [path.name for path in vault.rglob("*.pt")] == ["step-2.pt"])
     assert host.laptop("stop", "--grace", "0", identity).returncode == 0
     there = host.runtime.workdir / project.name
     shutil.rmtree(there / "saved")  # and nothing of it ever came home
@@ -282,6 +281,32 @@ def test_the_newest_checkpoint_lies_in_the_vault_and_resume_finds_it_there(host:
     assert "resume   saved/run/step-2.pt" in done.stderr, done.stderr
     assert done.stdout.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
     until(lambda: [path.name for path in vault.rglob("*.pt")] == ["step-3.pt"])
+
+
+def test_a_vault_that_is_full_keeps_what_it_has_and_no_mixture(host: Host, project: Path, small_disk: Path) -> None:
+    (project / "train.py").write_text(
+        "import os, pathlib, sys\n"
+        "if '-r' in sys.argv:\n"
+        "    sys.exit(print(*(path.read_text()[0] for path in pathlib.Path(sys.argv[-1]).iterdir())))\n"
+        "folder = pathlib.Path('saved/last')\n"
+        "folder.mkdir(parents=True)\n"
+        "for mark in 'ab':\n"
+        "    for name in 'xy':\n"
+        f"        (folder / name).write_text(mark * {SMALL_DISK // 3})\n"
+        "    while not os.path.exists(f'go-{mark}'):\n"
+        "        pass\n"
+    )
+    settings = project / "colab-remote.toml"
+    settings.write_text(settings.read_text() + f'vault = "{small_disk}"\ncheckpoints = ["saved/last/"]\n')
+    identity = host.laptop("train", "--detach", cwd=project).stdout.strip()
+    there = host.runtime.workdir / project.name
+    until(lambda: (small_disk / "colab-remote.json").exists())
+    (there / "go-a").touch()
+    until(lambda: "not kept: No space left" in host.laptop("jobs", "--json").stdout)
+    assert host.laptop("stop", "--grace", "0", identity).returncode == 0
+    shutil.rmtree(there / "saved")  # and nothing of it ever came home
+    done = host.laptop("train", "--resume", cwd=project)
+    assert done.stdout == "a a\n", done.stderr
 
 
 def connect(laptop: Laptop, runtime: Runtime) -> None:
