@@ -7,21 +7,18 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.digest import digest_of
 from colab_remote.both.ignore import rooted
-from colab_remote.both.whole import fits, flush_folder, read_json, replace, write_json
+from colab_remote.both.whole import flush_folder, replace
 from colab_remote.errors import Refused
-from colab_remote.laptop.lock import held
+from colab_remote.laptop.homerecord import HomeRecord
 from colab_remote.laptop.places import make_private
 from colab_remote.laptop.project import OURS, Project
 
-_SELDOM = 1.0  # seconds between two writings of the record, which is written whole
 SMALL = 1 << 20  # bytes up to which a file goes before the checkpoints: metrics, logs, configurations
 
 
@@ -83,25 +80,9 @@ class Home:
         self._ours = project.root / OURS
         self._patterns = matcher([*rooted(project.outputs), *project.checkpoints])
         self._units = Units(project.checkpoints)
-        self._record = self._ours / "outputs.json"
-        self.lock = self._ours / "outputs.lock"
-        self._files: dict[str, dict[str, Any]] = {}
-        self._folders: dict[str, dict[str, list[int | None]]] = {}  # of each checkpoint that is one, see _facts
-        self._listed: dict[str, list[Output]] = {}  # the same, as the runtime has listed them last
+        self.record = HomeRecord(project)
+        self._listed: dict[str, list[Output]] = {}  # files of checkpoints that are folders, as the runtime has them
         self._staged: dict[Output, str] = {}  # those of them that wait here for the others, with their digests
-        self._saved, self._unsaved = 0.0, False
-        self._load()
-
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """Whether no other command brings outputs home as long as this lasts; then all that came is known."""
-        with held(self.lock) as ours:
-            if ours:
-                self._load()
-            try:
-                yield ours
-            finally:
-                self._settle()
 
     def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
         """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.
@@ -120,8 +101,8 @@ class Home:
         """The file that the output is received in, with what is here of it already. Raises Refused, OSError."""
         place, partial = self._place(output.path), self._partial(output.path)
         if output.size > SMALL:
-            self._settle()  # it may take long, and be cut off
-        record = self._files.get(output.path, {})
+            self.record.settle()  # it may take long, and be cut off
+        record = self.record.files.get(output.path, {})
         grown = record.get("inode") == output.inode and 0 < record.get("size", 0) < output.size
         if not partial.exists() and grown and place.is_file():
             import shutil
@@ -143,8 +124,8 @@ class Home:
         if not all(map(self._is_here, files)):
             return []
         if unit in self._listed:
-            self._folders[unit] = {each.path: [each.size, each.mtime_ns] for each in files}
-            self._save()  # cut off before all are in their place, it is known not to be whole
+            self.record.folders[unit] = {each.path: [each.size, each.mtime_ns] for each in files}
+            self.record.save()  # cut off before all are in their place, it is known not to be whole
         return [self._put(each, self._staged.pop(each)) for each in files if self._waits(each)]
 
     def _put(self, output: Output, digest: str) -> Arrival:
@@ -154,26 +135,26 @@ class Home:
         """
         place, partial = self._place(output.path), self._partial(output.path)
         # The same bytes may lie here without having come: a checkpoint of the user's own that was sent to resume from.
-        mine = "arrived" not in self._files.get(output.path, {}) and _holds(place, digest)
+        mine = "arrived" not in self.record.files.get(output.path, {}) and _holds(place, digest)
         kept = self._keep(place, output, digest)
         place.parent.mkdir(parents=True, exist_ok=True)
         replace(partial, place)
         flush_folder(place.parent)
         arrived = {} if mine else {"arrived": time.time()}
-        self._files[output.path] = {**asdict(output), **arrived}
-        self._folders.pop(output.path, None)
-        self._changed()
+        self.record.files[output.path] = {**asdict(output), **arrived}
+        self.record.folders.pop(output.path, None)
+        self.record.changed()
         return Arrival(output.path, output.size, output.checkpoint, kept)
 
     def sent(self, path: str, inode: int) -> None:
         """Note that a file of a checkpoint lies on the runtime now as that inode: it need not come back."""
         place = self.project.root / path
         facts = {"path": path, "size": place.stat().st_size, "mtime_ns": place.stat().st_mtime_ns, "checkpoint": True}
-        with self.turn() as ours:
+        with self.record.turn() as ours:
             if ours:  # else it comes back once, and is what lies here
-                came = self._files[path] if self._untouched(path) else {}
-                self._files[path] = {"job": "", **came, **facts, "inode": inode}
-                self._save()
+                came = self.record.files[path] if self.record.untouched(path) else {}
+                self.record.files[path] = {"job": "", **came, **facts, "inode": inode}
+                self.record.save()
 
     def checkpoints(self) -> list[Checkpoint]:
         """The whole checkpoints at home, the newest last."""
@@ -184,19 +165,20 @@ class Home:
 
     def newest_of(self, jobs: Iterable[str]) -> Checkpoint | None:
         """The newest checkpoint that came home from one of these jobs, by the record: no folder is searched."""
-        here = {path: written for path, written in self._came_of(jobs).items() if self._untouched(path)}
+        here = {path: written for path, written in self._came_of(jobs).items() if self.record.untouched(path)}
         return next((self._checkpoint(*unit) for unit in self._by_unit(here).items()), None)
 
     def _came_of(self, jobs: Iterable[str]) -> dict[str, int]:
         """The files of checkpoints that came home of these jobs, and when each was written; none of the user's own."""
         ids = set(jobs) - {""}
-        came = {path: record for path, record in self._files.items() if record["checkpoint"] and "arrived" in record}
+        records = self.record.files.items()
+        came = {path: record for path, record in records if record["checkpoint"] and "arrived" in record}
         return {path: record["mtime_ns"] for path, record in came.items() if record["job"] in ids}
 
     def _checkpoint(self, unit: str, files: list[str]) -> Checkpoint:
         last = max(files, key=self._written)
-        record = self._files.get(last, {})
-        arrived = max(float(self._files.get(path, {}).get("arrived", 0)) for path in files)
+        record = self.record.files.get(last, {})
+        arrived = max(float(self.record.files.get(path, {}).get("arrived", 0)) for path in files)
         return Checkpoint(unit, tuple(files), str(record.get("job", "")), self._written(last) / 1e9, arrived)
 
     def _by_unit(self, times: Mapping[str, int]) -> dict[str, list[str]]:
@@ -210,29 +192,24 @@ class Home:
         """Remove a job's older checkpoints that came home, as `keep` says; never the best, nor one touched here."""
         units = self._by_unit(self._came_of([job]))
         for unit in list(units)[self.project.keep :]:
-            if not _best(unit) and all(map(self._untouched, units[unit])):
+            if not _best(unit) and all(map(self.record.untouched, units[unit])):
                 self._remove(unit, units[unit])
-                self._changed()
+                self.record.changed()
 
     def _remove(self, unit: str, paths: list[str]) -> None:
         for path in paths:
             (self.project.root / path).unlink()
-            del self._files[path]
-        self._folders.pop(unit, None)
+            del self.record.files[path]
+        self.record.folders.pop(unit, None)
         folders = {parent for path in paths for parent in (self.project.root / path).parents}
         for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
             if folder.is_relative_to(self.project.root / unit) and not any(folder.iterdir()):
                 folder.rmdir()
 
     def _whole(self, unit: str, files: list[str]) -> bool:
-        listed = self._folders.get(unit, {})
-        came = all(self._facts(path) == facts for path, facts in listed.items())
+        listed = self.record.folders.get(unit, {})
+        came = all(self.record.facts(path) == facts for path, facts in listed.items())
         return came and set(listed) <= set(files) and all(map(self._whole_file, files))
-
-    def _facts(self, path: str) -> list[int | None]:
-        """Size and time of what came home last."""
-        record = self._files.get(path, {})
-        return [record.get("size"), record.get("mtime_ns")]
 
     def _whole_file(self, path: str) -> bool:
         return whole_by_format(self.project.root / path) is not False
@@ -244,7 +221,7 @@ class Home:
         """Whether it need not be brought: it is in its place, or waits for others of its checkpoint."""
         if self._waits(output):
             return True
-        record = self._files.get(output.path, {})
+        record = self.record.files.get(output.path, {})
         same = all(record.get(key) == getattr(output, key) for key in ("size", "mtime_ns", "inode"))
         return same and (self.project.root / output.path).exists()
 
@@ -256,15 +233,6 @@ class Home:
         except OSError:
             return False  # another command has put it in its place
         return (output.size, output.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-
-    def _untouched(self, path: str) -> bool:
-        """Whether what lies there is what came home."""
-        record = self._files.get(path, {})
-        try:
-            facts = (self.project.root / path).lstat()
-        except OSError:
-            return False
-        return (record.get("mtime_ns"), record.get("size")) == (facts.st_mtime_ns, facts.st_size)
 
     def _place(self, path: str) -> Path:
         """Where an output belongs. Raises Refused for a path that is no output's, or leads out of the project."""
@@ -299,45 +267,19 @@ class Home:
         make_private(kept.parent)
         os.replace(found, kept)
         for path in self._paths(found, kept):
-            self._files.pop(path, None)
+            self.record.files.pop(path, None)
         return kept.relative_to(self.project.root).as_posix()
 
     def _owner(self, found: Path) -> str | None:
         """The job of which came all that lies at `found`; None where something did not, or was touched here."""
         paths = self._paths(found, found)
-        jobs = {self._files.get(path, {}).get("job") if self._came(path) else None for path in paths}
+        jobs = {self.record.files.get(path, {}).get("job") if self.record.came(path) else None for path in paths}
         return jobs.pop() if len(jobs) == 1 else None
-
-    def _came(self, path: str) -> bool:
-        """Whether what lies there is as it came home."""
-        return "arrived" in self._files.get(path, {}) and self._untouched(path)
 
     def _paths(self, name: Path, found: Path) -> list[str]:
         """The project's paths of the files that lie at `found` and are, or were, called `name` there."""
         files = [name / inner for inner in _files(found)] if found.is_dir() else [name]
         return [file.relative_to(self.project.root).as_posix() for file in files]
-
-    def _load(self) -> None:
-        try:
-            kept = read_json(self._record)
-        except (FileNotFoundError, ValueError):
-            return
-        if fits(kept, {"files": dict, "folders": dict}):
-            self._files, self._folders = kept["files"], kept["folders"]
-
-    def _changed(self) -> None:
-        """Write the record, now or a little later: a file that it does not know yet is brought and recognised again."""
-        self._unsaved = True
-        if time.monotonic() - self._saved > _SELDOM:
-            self._settle()
-
-    def _settle(self) -> None:
-        if self._unsaved:
-            self._save()
-
-    def _save(self) -> None:
-        write_json(self._record, {"files": self._files, "folders": self._folders})
-        self._saved, self._unsaved = time.monotonic(), False
 
 
 def _rank(checkpoint: Checkpoint) -> tuple[str, float]:

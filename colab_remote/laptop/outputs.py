@@ -86,7 +86,7 @@ def bring_home(
         listing = list_outputs(conversation, project, folder, job=job, wait=wait if known else 0.0, known=known)
         outputs = [output for output in listing.outputs if output not in stays]
         try:
-            with home.turn() as ours:
+            with home.record.turn() as ours:
                 fetched = _fetched_all(home, conversation, folder, outputs, everything, rest, moving, stays)
                 complete = ours and (yield from fetched)
         except OSError as error:
@@ -98,7 +98,8 @@ def bring_home(
         known = listing.digest if complete else ""
         if not ours:
             if not told:
-                say(f"home     another command brings this project's outputs, and goes first: {holder(home.lock)}")
+                other = holder(home.record.lock)
+                say(f"home     another command brings this project's outputs, and goes first: {other}")
             told = True
             time.sleep(_TURN)
 
