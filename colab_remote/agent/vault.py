@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -38,9 +39,11 @@ def fill(record: Path, job: dict[str, Any], ended: threading.Event) -> None:
 
 
 def note(call: Call) -> dict[str, Any]:
-    """What lies in a project's vault: `path`, `files`, `job` and `written` (seconds); nothing where it is empty."""
+    """What lies in a project's vault, one checkpoint or none: `path`, `files`, `job`, `written` (seconds), in DATA."""
     vault, found = _asked(call)
-    return found if found and all((vault / found["in"] / path).is_file() for path in found["files"]) else {}
+    whole = found and all((vault / found["in"] / path).is_file() for path in found["files"])
+    call.send([json.dumps([found] if whole else []).encode("ascii")])
+    return {}
 
 
 def take(call: Call) -> dict[str, Any]:

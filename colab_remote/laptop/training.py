@@ -92,10 +92,11 @@ def _in_vault(conversation: Conversation, project: Project, folder: str) -> list
     """The checkpoint in the project's vault, where that folder is there and has one."""
     if not project.vault:
         return []
-    note = conversation.ask("vault_note", folder=folder, vault=project.vault, project=project.id).result
-    if not note.get("files"):
-        return []
-    return [Checkpoint(str(note["path"]), tuple(note["files"]), str(note["job"]), float(note["written"]), 0.0)]
+    notes = conversation.ask("vault_note", folder=folder, vault=project.vault, project=project.id).listing()
+    return [
+        Checkpoint(str(note["path"]), tuple(note["files"]), str(note["job"]), float(note["written"]), 0.0)
+        for note in notes
+    ]
 
 
 class Left(NamedTuple):
