@@ -133,7 +133,7 @@ def _fetched_all(
             stays.add(output)
             yield Unplaced(output.path, reason)
         else:
-            if arrived and not everything:
+            if not everything and any(each.checkpoint for each in arrived):
                 with suppress(OSError):  # it only makes room
                     home.prune(output.job)
         if output.size > SMALL:
