@@ -57,7 +57,7 @@ def see_through(made: Contact, project: Project, job: Job, begin: int) -> int:
         shown.say(visible(_last_at_home(project)))
         raise
     lines = [
-        _summary(project, arrivals),
+        *([] if rest.waiting and not arrivals else [_summary(project, arrivals)]),
         *([f"vault    {job.vault}"] if job.vault else ()),
         *_left(project, left_there(made.open_agent(), project, job)),
         *waiting_lines(rest, made.host),

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from colab_remote.both.checkpoint import Units, matcher, whole_by_format
 from colab_remote.both.digest import digest_of
@@ -72,6 +73,13 @@ class Checkpoint:
         return self.job or time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.written)), self.written
 
 
+class _Staged(NamedTuple):
+    """The digest of an output that has come whole, and its time as this disk keeps it, which may be coarser."""
+
+    digest: str
+    stored_ns: int
+
+
 class Home:
     """A project's outputs on the laptop, and the record of which job each is from."""
 
@@ -82,7 +90,7 @@ class Home:
         self._units = Units(project.checkpoints)
         self.record = HomeRecord(project)
         self._listed: dict[str, list[Output]] = {}  # files of checkpoints that are folders, as the runtime has them
-        self._staged: dict[Output, str] = {}  # those of them that wait here for the others, with their digests
+        self._staged: dict[Output, _Staged] = {}  # those of them that wait here for the others
 
     def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
         """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.
@@ -94,8 +102,34 @@ class Home:
         self._listed = {unit: [outputs[path] for path in paths] for unit, paths in units.items() if paths != [unit]}
         old = () if everything else [unit for unit in list(units)[self.project.keep :] if not _best(unit)]
         left = {path for unit in old for path in units[unit]}
-        wanted = [output for output in outputs.values() if output.path not in left and not self._is_here(output)]
-        return sorted(wanted, key=_urgency)
+        whole = {output for files in self._listed.values() if all(map(self._is_here, files)) for output in files}
+        wanted = [
+            output
+            for output in outputs.values()
+            if output.path not in left and (not self._is_here(output) or (output in whole and self._waits(output)))
+        ]
+        return sorted(wanted, key=self._urgency)
+
+    def sweep(self, listing: Iterable[Output]) -> None:
+        """Remove what has come of outputs that are no longer there: it never becomes whole."""
+        partials = self._partials()
+        for name in set(os.listdir(partials)) - {_name(output.path) for output in listing}:
+            (partials / name).unlink()
+
+    def together(self, output: Output) -> int:
+        """Bytes that have to come for `output` to be of use: those of all files of a checkpoint that is a folder."""
+        files = self._listed.get(self._units.of(output.path), [output])
+        return sum(each.size for each in files if not self._is_here(each))
+
+    def _urgency(self, output: Output) -> tuple[int, int, int]:
+        """What is small first, then checkpoints, of which the one goes on that has begun, else the newest."""
+        if output.size <= SMALL:
+            return 0, 0, output.size
+        if not output.checkpoint:
+            return 2, 0, output.size
+        unit = self._listed.get(self._units.of(output.path), [])
+        begun = sum(each.size for each in unit if each.size > SMALL and self._waits(each))
+        return 1, -begun, -output.mtime_ns
 
     def begin(self, output: Output) -> Path:
         """The file that the output is received in, with what is here of it already. Raises Refused, OSError."""
@@ -118,7 +152,7 @@ class Home:
         The files of a checkpoint that is a folder wait for each other: an older one there stays whole until then.
         """
         os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
-        self._staged[output] = digest
+        self._staged[output] = _Staged(digest, partial.stat().st_mtime_ns)
         unit = self._units.of(output.path)
         files = self._listed.get(unit, [output])
         if not all(map(self._is_here, files)):
@@ -126,7 +160,7 @@ class Home:
         if unit in self._listed:
             self.record.folders[unit] = {each.path: [each.size, each.mtime_ns] for each in files}
             self.record.save()  # cut off before all are in their place, it is known not to be whole
-        return [self._put(each, self._staged.pop(each)) for each in files if self._waits(each)]
+        return [self._put(each, self._staged.pop(each).digest) for each in files if self._waits(each)]
 
     def _put(self, output: Output, digest: str) -> Arrival:
         """Put an output in its place, what another job made out of its way, and note it.
@@ -141,7 +175,7 @@ class Home:
         replace(partial, place)
         flush_folder(place.parent)
         arrived = {} if mine else {"arrived": time.time()}
-        self.record.files[output.path] = {**asdict(output), **arrived}
+        self.record.files[output.path] = {**asdict(output), **arrived, "stored_ns": place.stat().st_mtime_ns}
         self.record.folders.pop(output.path, None)
         self.record.changed()
         return Arrival(output.path, output.size, output.checkpoint, kept)
@@ -153,15 +187,16 @@ class Home:
         with self.record.turn() as ours:
             if ours:  # else it comes back once, and is what lies here
                 came = self.record.files[path] if self.record.untouched(path) else {}
-                self.record.files[path] = {"job": "", **came, **facts, "inode": inode}
+                self.record.files[path] = {"job": "", **came, **facts, "inode": inode, "stored_ns": facts["mtime_ns"]}
                 self.record.save()
 
     def checkpoints(self) -> list[Checkpoint]:
         """The whole checkpoints at home, the newest last."""
         spec = matcher(self.project.checkpoints)
-        found = {path: self._written(path) for path in _files(self.project.root) if spec.match_file(path)}
+        named = [path for path in _files(self.project.root) if spec.match_file(path)]
+        found = {path: self._written(path) for path in named if (self.project.root / path).is_file()}
         whole = [unit for unit in self._by_unit(found).items() if self._whole(*unit)]
-        return sorted((self._checkpoint(*unit) for unit in whole), key=_rank)
+        return sorted((self._checkpoint(unit, self._own(unit, files)) for unit, files in whole), key=_rank)
 
     def newest_of(self, jobs: Iterable[str]) -> Checkpoint | None:
         """The newest checkpoint that came home from one of these jobs, by the record: no folder is searched."""
@@ -211,6 +246,10 @@ class Home:
         came = all(self.record.facts(path) == facts for path, facts in listed.items())
         return came and set(listed) <= set(files) and all(map(self._whole_file, files))
 
+    def _own(self, unit: str, files: list[str]) -> list[str]:
+        """The files of a checkpoint that came home, or all that lie there: an earlier one may have left some."""
+        return sorted(self.record.folders[unit]) if unit in self.record.folders else files
+
     def _whole_file(self, path: str) -> bool:
         return whole_by_format(self.project.root / path) is not False
 
@@ -232,7 +271,7 @@ class Home:
             facts = self._partial(output.path).stat()
         except OSError:
             return False  # another command has put it in its place
-        return (output.size, output.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+        return (output.size, self._staged[output].stored_ns) == (facts.st_size, facts.st_mtime_ns)
 
     def _place(self, path: str) -> Path:
         """Where an output belongs. Raises Refused for a path that is no output's, or leads out of the project."""
@@ -243,9 +282,11 @@ class Home:
             raise Refused("would lie outside the project: a link here leads there")
         return place
 
+    def _partials(self) -> Path:
+        return make_private(self._ours / "partial")
+
     def _partial(self, path: str) -> Path:
-        name = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-        return make_private(self._ours / "partial") / name
+        return self._partials() / _name(path)
 
     def _keep(self, place: Path, output: Output, digest: str) -> str:
         """Move what is in the way of `place` aside unless it is this job's own earlier file; where to, or empty.
@@ -300,10 +341,8 @@ def _holds(place: Path, digest: str) -> bool:
     return place.is_file() and digest_of(place.resolve()) == digest
 
 
-def _urgency(output: Output) -> tuple[int, int]:
-    if output.size <= SMALL:
-        return 0, output.size
-    return (1, -output.mtime_ns) if output.checkpoint else (2, output.size)
+def _name(path: str) -> str:
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def _unsafe(part: str) -> bool:

@@ -17,7 +17,7 @@ _SELDOM = 1.0  # seconds between two writings of the record, which is written wh
 class HomeRecord:
     """`files` has the facts of each output by its path, `folders` those of the files of each checkpoint that is one.
 
-    `arrived` is among the facts of what came from a runtime.
+    `arrived` is among the facts of what came from a runtime, and `stored_ns` its time as this disk keeps it.
     """
 
     def __init__(self, project: Project) -> None:
@@ -47,11 +47,13 @@ class HomeRecord:
 
     def untouched(self, path: str) -> bool:
         """Whether what lies there is what came home."""
+        record = self.files.get(path, {})
         try:
             found = (self._root / path).lstat()
         except OSError:
             return False
-        return self.facts(path) == [found.st_size, found.st_mtime_ns]
+        stored = record.get("stored_ns", record.get("mtime_ns"))
+        return (record.get("size"), stored) == (found.st_size, found.st_mtime_ns)
 
     def came(self, path: str) -> bool:
         """Whether what lies there is as it came from a runtime."""

@@ -40,9 +40,12 @@ class Allowance:
     left: int | None = None
     waiting: dict[str, int] = field(default_factory=dict)
 
-    def admits(self, path: str, size: int) -> bool:
-        """Whether `size` bytes of an output may travel, which then count; else it waits."""
-        if self.left is not None and size > self.left:
+    def admits(self, path: str, size: int, together: int) -> bool:
+        """Whether `size` bytes of an output may travel, which then count; else it waits.
+
+        `together` are the bytes without which they are of no use.
+        """
+        if self.left is not None and together > self.left:
             self.waiting[path] = size
             return False
         self.waiting.pop(path, None)

@@ -84,10 +84,9 @@ def bring_home(
     told = False
     while True:
         listing = list_outputs(conversation, project, folder, job=job, wait=wait if known else 0.0, known=known)
-        outputs = [output for output in listing.outputs if output not in stays]
         try:
             with home.record.turn() as ours:
-                fetched = _fetched_all(home, conversation, folder, outputs, everything, rest, moving, stays)
+                fetched = _fetched_all(home, conversation, folder, listing.outputs, everything, rest, moving, stays)
                 complete = ours and (yield from fetched)
         except OSError as error:
             if error.errno not in FULL_DISK:
@@ -119,10 +118,14 @@ def _fetched_all(
     What cannot come is added to what `stays`.
     """
     complete = True
+    home.sweep(outputs)
     for output in home.missing(outputs, everything):
+        if output in stays:
+            continue
         try:
             partial = home.begin(output)
-            if not rest.admits(output.path, output.size - _size(partial)):
+            here = _size(partial)
+            if not rest.admits(output.path, output.size - here, home.together(output) - here):
                 continue
             arrived = _fetched(home, conversation, folder, output, partial, moving)
             yield from arrived

@@ -67,5 +67,11 @@ def test_a_budget_is_the_tunnels_own_or_what_the_project_says() -> None:
 
 def test_what_does_not_fit_waits_and_smaller_ones_go_on() -> None:
     rest = Allowance(10)
-    assert [rest.admits("a", 6), rest.admits("b", 6), rest.admits("c", 4)] == [True, False, True]
+    assert [rest.admits("a", 6, 6), rest.admits("b", 6, 6), rest.admits("c", 4, 4)] == [True, False, True]
     assert (rest.left, rest.waiting) == (0, {"b": 6})
+
+
+def test_a_part_of_what_does_not_fit_waits_with_the_rest() -> None:
+    rest = Allowance(10)
+    assert not rest.admits("a", 6, 12)
+    assert (rest.left, rest.waiting) == (10, {"a": 6})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import shutil
 import zipfile
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -44,14 +45,16 @@ class CutAfter:
 
 
 class BeforeItIsSent:
-    """A stream that does something once, just before the first output is asked for."""
+    """A stream that does something once, just before the output of that number is asked for."""
 
-    def __init__(self, stream: Stream, meanwhile: Callable[[], object]) -> None:
-        self.stream, self.left = stream, [meanwhile]
+    def __init__(self, stream: Stream, meanwhile: Callable[[], object], number: int = 1) -> None:
+        self.stream, self.meanwhile, self.left = stream, meanwhile, number
 
     def sendall(self, data: bytes) -> None:
-        if self.left and b"output_send" in data:
-            self.left.pop()()
+        self.left -= b"output_send" in data
+        if self.left == 0:
+            self.left = -1
+            self.meanwhile()
         self.stream.sendall(data)
 
     def __getattr__(self, name: str) -> Any:
@@ -258,6 +261,20 @@ def test_an_output_of_another_job_is_kept_aside(tmp_path: Path) -> None:
     assert (pair.here / "saved" / "best.pt").read_bytes() == b"2"
 
 
+def of_folders(pair: Pair, more: str = "") -> Project:
+    """A project whose checkpoints are folders."""
+    (pair.here / "colab-remote.toml").write_text(f'[project]\ncheckpoints = ["saved/*/"]\n{more}')
+    return project(pair)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def partials(found: Project) -> list[str]:
+    return os.listdir(found.root / ".colab-remote" / "partial")
+
+
 def folder_written(folder: Path, version: int) -> None:
     """A checkpoint that is a folder, written over the one before it."""
     for name in ("model.bin", "optimizer.bin", "state.json"):
@@ -266,29 +283,27 @@ def folder_written(folder: Path, version: int) -> None:
 
 def test_a_checkpoint_that_is_a_folder_changes_as_one_though_it_is_cut_at_any_moment(tmp_path: Path) -> None:
     pair = new_pair(tmp_path)
-    (pair.here / "colab-remote.toml").write_text('[project]\ncheckpoints = ["saved/last/"]\n')
-    found = project(pair)
+    found = of_folders(pair)
     there, here = pair.there / "saved" / "last", pair.here / "saved" / "last"
     there.mkdir()
     folder_written(there, 1)
     brought(pair, found, lambda stream: stream)
-    first = {path.name: path.read_bytes() for path in here.iterdir()}
+    first = files_in(here)
     folder_written(there, 2)
-    second = {path.name: path.read_bytes() for path in there.iterdir()}
+    second = files_in(there)
     cuts = 0
-    while {path.name: path.read_bytes() for path in here.iterdir()} != second:
+    while files_in(here) != second:
         with suppress(Unreachable):
             brought(pair, found, lambda stream: CutAfter(stream, 2 * LARGE // 3))
         cuts += 1
-        assert {path.name: path.read_bytes() for path in here.iterdir()} in (first, second)
+        assert files_in(here) in (first, second)
         assert [checkpoint.path for checkpoint in Home(found).checkpoints()] == ["saved/last"]
     assert cuts > 3
 
 
 def test_a_folder_that_was_left_half_changed_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = new_pair(tmp_path)
-    (pair.here / "colab-remote.toml").write_text('[project]\ncheckpoints = ["saved/last/"]\n')
-    found = project(pair)
+    found = of_folders(pair)
     (pair.there / "saved" / "last").mkdir()
     folder_written(pair.there / "saved" / "last", 1)
     brought(pair, found, lambda stream: stream)
@@ -307,3 +322,95 @@ def test_a_folder_that_was_left_half_changed_is_no_checkpoint(tmp_path: Path, mo
     assert Home(found).checkpoints() == []
     brought(pair, found, lambda stream: stream)
     assert [checkpoint.path for checkpoint in Home(found).checkpoints()] == ["saved/last"]
+
+
+def test_a_disk_that_keeps_coarser_times_has_what_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = new_pair(tmp_path)
+    found = of_folders(pair)
+    log, last = pair.there / "saved" / "log.csv", pair.there / "saved" / "last"
+    last.mkdir()
+    really = os.utime
+    for number in (1, 2):
+        folder_written(last, number)
+        log.write_text("loss\n" * number)
+        for path in (log, *last.iterdir()):
+            os.utime(path, ns=(1_700_000_000_123_456_789 + number,) * 2)
+        with monkeypatch.context() as patched:  # as NTFS
+            patched.setattr(os, "utime", lambda path, ns: really(path, ns=(ns[0] // 100 * 100, ns[1] // 100 * 100)))
+            came = brought(pair, found, lambda stream: stream)
+            assert [(type(each), getattr(each, "kept", None)) for each in came] == [(Arrival, "")] * 4
+            assert brought(pair, found, lambda stream: stream) == []
+
+
+def test_a_folder_that_has_begun_to_come_goes_on_before_a_newer_one(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = of_folders(pair)
+    there = pair.there / "saved"
+    (there / "1").mkdir()
+    folder_written(there / "1", 1)
+
+    def newer() -> None:
+        (there / "2").mkdir()
+        folder_written(there / "2", 2)
+
+    came = brought(pair, found, lambda stream: BeforeItIsSent(stream, newer, number=2))
+    assert [Path(each.path).parent.name for each in came] == ["1"] * 3 + ["2"] * 3
+
+
+def test_a_folder_that_is_whole_once_another_file_is_gone_is_placed(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = of_folders(pair)
+    there, here = pair.there / "saved" / "last", pair.here / "saved" / "last"
+    there.mkdir()
+    put(there / "merged.bin", bytes(LARGE), 1_700_000_001)
+    put(there / "shard.bin", bytes(LARGE))
+    brought(pair, found, lambda stream: BeforeItIsSent(stream, (there / "shard.bin").unlink, number=2))
+    assert [path.name for path in here.iterdir()] == ["merged.bin"]
+
+
+def test_what_came_of_a_folder_that_is_gone_is_removed(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = of_folders(pair)
+    there = pair.there / "saved" / "1"
+    there.mkdir()
+    folder_written(there, 1)
+    brought(pair, found, lambda stream: BeforeItIsSent(stream, lambda: shutil.rmtree(there), number=2))
+    assert partials(found) == []
+
+
+def test_a_smaller_checkpoint_in_the_folder_of_a_larger_one_has_its_own_files(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = of_folders(pair)
+    there = pair.there / "saved" / "last"
+    there.mkdir()
+    folder_written(there, 1)
+    brought(pair, found, lambda stream: stream)
+    (there / "state.json").unlink()
+    put(there / "model.bin", b"new", 1_700_000_001)
+    brought(pair, found, lambda stream: stream)
+    assert [checkpoint.files for checkpoint in Home(found).checkpoints()] == [
+        ("saved/last/model.bin", "saved/last/optimizer.bin")
+    ]
+
+
+def test_a_folder_of_which_a_file_cannot_lie_here_is_no_checkpoint(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = of_folders(pair)
+    there, here = pair.there / "saved" / "last", pair.here / "saved" / "last"
+    (there / "inner").mkdir(parents=True)
+    folder_written(there, 1)
+    put(there / "inner" / "state.bin", b"small")
+    here.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (here / "inner").symlink_to(tmp_path / "elsewhere")
+    came = brought(pair, found, lambda stream: stream)
+    assert [(each.path, type(each)) for each in came] == [("saved/last/inner/state.bin", Unplaced)]
+    assert Home(found).checkpoints() == []
+
+
+def test_a_link_here_that_leads_nowhere_is_no_checkpoint(tmp_path: Path) -> None:
+    pair = new_pair(tmp_path)
+    found = project(pair)
+    (pair.here / "saved").mkdir()
+    (pair.here / "saved" / "last.pt").symlink_to("gone.pt")
+    assert Home(found).checkpoints() == []
