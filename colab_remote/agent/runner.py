@@ -138,7 +138,7 @@ class Runner:
         self.folder = folder
         self.job = read_json(folder / "job.json")
         self.keyboard: Keyboard | None = None  # where the job has a terminal
-        self._stopped = False
+        self._stopped = self._told = False  # told: to stop, which is not obeyed yet
         self._lingering = False  # the command has ended, others of its group may not have
         self._deadline = _NEVER  # monotonic, when the group gets SIGKILL
 
@@ -181,7 +181,7 @@ class Runner:
 
     def _heard(self, number: int) -> None:
         if number == signal.SIGTERM:
-            self._stopped = True
+            self._stopped = self._told = True
 
     def _ends(self) -> tuple[int, int]:
         """What the job's output is read from, and what it is written to."""
@@ -243,9 +243,11 @@ class Runner:
         if self.child.poll() is not None and not self._lingering:
             # A job is its process group: what the command leaves behind would hold the GPU's memory.
             self._lingering = True
-            self._end_group(_LINGER)
-        if self._stopped and self._deadline == _NEVER:
-            self._end_group(self._grace())
+            if self._deadline == _NEVER:  # one that is being stopped has its grace
+                self._end_group(_LINGER)
+        if self._told:
+            self._told = False
+            self._stop()
         if time.monotonic() < self._deadline:
             return True
         kill_session(self.child.pid)
@@ -256,6 +258,13 @@ class Runner:
         if self._lingering:
             return 0.02
         return None if self._deadline == _NEVER else max(0.0, self._deadline - time.monotonic())
+
+    def _stop(self) -> None:
+        """End the group; where that has begun, at most sooner: to many programs a second signal says at once."""
+        if self._deadline == _NEVER:
+            self._end_group(self._grace())
+        else:
+            self._deadline = min(self._deadline, time.monotonic() + self._grace())
 
     def _end_group(self, grace: float) -> None:
         signal_session(self.child.pid, signal.SIGTERM)

@@ -44,11 +44,11 @@ def runs_from(folders: Iterable[str]) -> bool:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal, 0 for none, to a process group; whether anything is left of it."""
+    """Send a signal, 0 for none, to a process group; whether anything is left of it, if only of another user's."""
     try:
         os.kill(-group, number)
-    except ProcessLookupError:
-        return False
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -63,7 +63,7 @@ def signal_session(leader: int, number: int) -> bool:
     found = signal_group(leader, number)
     for pid in _others_of(leader):
         found = True
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
     return found
 

@@ -198,6 +198,33 @@ def test_stop_ends_the_whole_group_and_grace_is_given(machine: Machine, agent: C
     until(lambda: _gone(child))
 
 
+@pytest.mark.parametrize("command", ["python3 saves.py; true", "python3 saves.py 2>&1 | tee log"])
+def test_the_grace_is_not_the_shells(machine: Machine, agent: Conversation, command: str) -> None:
+    (machine.work / "saves.py").write_text(
+        "import pathlib, signal, time\n"
+        "told = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: told.append(1))\n"
+        "print('up', flush=True)\n"
+        "while not told:\n"
+        "    time.sleep(0.01)\n"
+        "time.sleep(3)\n"
+        "pathlib.Path('saved').write_text(str(len(told)))\n"
+    )
+    job = machine.start(agent, command)
+    until(lambda: log_of(agent, job, on=False)[0] == b"up\n")
+    assert agent.ask("job_stop", id=job["id"], grace=60).result["state"] == "stopped"
+    assert (machine.work / "saved").read_text() == "1"
+
+
+def test_a_second_stop_may_be_a_sooner_one(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    until(lambda: log_of(agent, job, on=False)[0] == b"up\n")
+    agent.start("job_stop", id=job["id"], grace=600)
+    other = machine.agent()
+    until(lambda: (machine.state / "jobs" / job["id"] / "stop.json").exists())
+    assert other.ask("job_stop", id=job["id"], grace=0).result["state"] == "stopped"
+
+
 def test_stop_kills_what_does_not_listen_when_the_grace_is_over(machine: Machine, agent: Conversation) -> None:
     job = machine.start(agent, "trap '' TERM; echo ready; while :; do sleep 0.05; done")
     until(lambda: log_of(agent, job, on=False)[0])
