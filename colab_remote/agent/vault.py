@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from colab_remote.both.whole import WholeFile, fits, read_json, write_json
 NOTE = "colab-remote.json"  # in the vault: which checkpoint lies there, and whose
 _SHAPE = {"project": str, "path": str, "job": str, "written": float, "in": str, "files": list}
 SAID = "vault.json"  # in the job's record: what came of the last copy
-_STAMP = "checkpoint-"  # what a copy's folder is called, and when it was written
+_STAMP = "colab-remote-"  # what a copy's folder is called, and when it was written
 _LOOK = 2.0  # seconds between two looks for a newer checkpoint
 
 
@@ -70,7 +71,8 @@ def _copied(record: Path, project: Path, vault: Path, files: list[dict[str, Any]
         return False  # the job has removed it or written it anew, which means that there is a newer one
     except OSError as error:
         said = f"not kept: {error.strerror}"
-    write_json(record / SAID, {"said": said, "at": time.time()})
+    with suppress(OSError):  # a full disk; to keep checkpoints is more than to say so
+        write_json(record / SAID, {"said": said, "at": time.time()})
     return bool(said == files[0]["unit"])
 
 
@@ -95,7 +97,7 @@ def _replaced(project: Path, vault: Path, files: list[dict[str, Any]], job: dict
         shutil.rmtree(vault / folder, ignore_errors=True)
         raise
     for old in vault.glob(f"{_STAMP}*"):  # what was cut off among them
-        if old.name != folder:
+        if old.name != folder and old.name.removeprefix(_STAMP).isdigit():
             shutil.rmtree(old, ignore_errors=True)
     return unit
 

@@ -267,7 +267,7 @@ def test_a_checkpoint_that_is_a_folder_comes_and_goes_as_one(host: Host, project
 
 def test_the_newest_checkpoint_lies_in_the_vault_and_resume_finds_it_there(host: Host, project: Path) -> None:
     vault = host.laptop.home / "drive"
-    vault.mkdir()
+    (vault / "checkpoint-500").mkdir(parents=True)  # what somebody else keeps there stays
     settings = project / "colab-remote.toml"
     settings.write_text(settings.read_text() + f'vault = "{vault}"\n')
     (project / "wait-2").touch()
@@ -281,6 +281,7 @@ def test_the_newest_checkpoint_lies_in_the_vault_and_resume_finds_it_there(host:
     assert "resume   saved/run/step-2.pt" in done.stderr, done.stderr
     assert done.stdout.splitlines()[-1] == "step 3 -r saved/run/step-2.pt"
     until(lambda: [path.name for path in vault.rglob("*.pt")] == ["step-3.pt"])
+    assert (vault / "checkpoint-500").is_dir()
 
 
 def test_a_vault_that_is_full_keeps_what_it_has_and_no_mixture(host: Host, project: Path, small_disk: Path) -> None:
