@@ -131,6 +131,7 @@ class Run(Checkpoint):
         checkpoint["run"] = {
             "config": self.document,
             "journal": self.journal.text,
+            "monitor": self._monitor,
             "best": self._best,
             "best_model": self.best_model,
             "stopped": trainer.should_stop,
@@ -145,7 +146,9 @@ class Run(Checkpoint):
             raise Refused(f"`{self.checkpoint}` is not a checkpoint of this project's kind")
         state = checkpoint["run"]
         expect_same(self.document, state["config"], free=("run", "trainer"))
-        self._text, self._best, self.best_model = state["journal"], state["best"], state["best_model"]
+        self._text = state["journal"]
+        if state["monitor"] == self._monitor:  # else nothing compares with it
+            self._best, self.best_model = state["best"], state["best_model"]
         trainer.should_stop = state["stopped"]
         if len(state["processes"]) == trainer.world_size:
             self._own = state["processes"][trainer.global_rank]
@@ -175,7 +178,9 @@ class Run(Checkpoint):
             return
         if best:
             also_as(path, self.folder / "best.ckpt")
-        for old in sorted(self.folder.glob("step-*.ckpt"), key=_step)[: -self._keep]:
+        # Later ones are of a run that has gone back to an earlier checkpoint.
+        done = [path for path in self.folder.glob("step-*.ckpt") if _step(path) <= trainer.global_step]
+        for old in sorted(done, key=_step)[: -self._keep]:
             old.unlink(missing_ok=True)
 
     def _signal(self, trainer: Trainer) -> int:

@@ -77,6 +77,13 @@ def test_cut_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undist
     assert last.with_name("metrics.jsonl").read_text() == undisturbed.with_name("metrics.jsonl").read_text()
 
 
+def test_what_another_measure_said_is_forgotten(tmp_path: Path) -> None:
+    train(tmp_path, "--run.monitor", "max val_accuracy", "--trainer.max_epochs", "2")
+    last = train(tmp_path, "--ckpt_path", str(newest(tmp_path)), "--run.monitor", "min loss")
+    record = json.loads(last.with_name("metrics.jsonl").read_text().splitlines()[-1])
+    assert record["best_epoch"] == 3
+
+
 def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path, undisturbed: Path) -> None:
     with pytest.raises(Refused, match=r"`optimizer.init_args.lr` \(0.003 there, 0.5 here\)"):
         train(tmp_path, "--ckpt_path", str(undisturbed), "--optimizer.lr", "0.5")

@@ -65,7 +65,9 @@ class Checkpoints:
             torch.save(state, file)
         if best:
             also_as(path, self.folder / BEST)
-        for old in sorted(self.folder.glob("step-*.pt"), key=_step)[: -self._keep]:
+        # Later ones are of a run that has gone back to an earlier checkpoint.
+        done = [path for path in self.folder.glob("step-*.pt") if _step(path) <= step]
+        for old in sorted(done, key=_step)[: -self._keep]:
             old.unlink(missing_ok=True)
 
 

@@ -79,9 +79,11 @@ class Training:
         parts.optimizer.load_state_dict(state["optimizer"])
         if parts.scheduler:
             parts.scheduler.load_state_dict(state["scheduler"])
-        parts.scaler.load_state_dict(state["scaler"])
-        self.best, self.best_epoch, self.waited = state["best"]
-        self.best_model = state["best_model"]
+        if state["scaler"]:  # the GPU before may have had a precision that needs none
+            parts.scaler.load_state_dict(state["scaler"])
+        if state["config"]["trainer"]["monitor"] == self.config.trainer.monitor:  # else nothing compares with it
+            self.best, self.best_epoch, self.waited = state["best"]
+            self.best_model = state["best_model"]
         self._load_own(state["processes"])
 
     def _load_own(self, states: list[dict[str, Any]]) -> None:

@@ -69,6 +69,25 @@ def test_killed_at_a_step_and_resumed(tmp_path: Path, undisturbed: Path, step: i
     assert texts[0] == texts[1]
 
 
+def test_a_run_that_goes_back_keeps_what_it_writes(tmp_path: Path) -> None:
+    assert train(tmp_path) == 0
+    first = next(tmp_path.glob("*/*/step-2.pt"))
+    assert train(tmp_path, "-r", str(first), "--set", "trainer.keep=2", die_at=9) == -signal.SIGKILL
+    assert first.with_name("step-6.pt").exists()
+
+
+def test_what_another_measure_said_is_forgotten(tmp_path: Path) -> None:
+    assert train(tmp_path, "--set", "trainer.epochs=1", "--set", "trainer.monitor=max val_accuracy") == 0
+    more = ("trainer.monitor=min loss", "trainer.early_stop=1")
+    assert train(tmp_path, "-r", str(newest(tmp_path)), *(word for each in more for word in ("--set", each))) == 0
+    last = json.loads(newest(tmp_path).with_name("metrics.jsonl").read_text().splitlines()[-1])
+    assert last["best_epoch"] == 2
+
+
+def test_a_run_without_a_scaler_goes_on_where_the_precision_needs_one() -> None:
+    small(speed={"amp": "fp16"}).load(small(speed={"amp": "off"}).state())  # an L4, or a CPU, and then a T4
+
+
 def test_told_to_end_it_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
     with start(tmp_path, "--set", "trainer.save_steps=0", "--set", "trainer.epochs=1000") as process:
         assert process.stdout is not None
