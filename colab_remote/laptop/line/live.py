@@ -26,7 +26,8 @@ _CROWDED = 0.2  # seconds at the most before another one is tried where there ar
 _IDLE_PROBE = 30.0  # seconds between two probes while nothing else goes on
 _FIRST_PROBE = 0.5  # seconds
 _PATIENCE = 15.0  # seconds for the answer to one of them
-_FRESH = 4.5  # seconds without a word after which a borrower has it probed, and for the answer then; 5 with a start
+_FRESH = 4.5  # seconds without a word after which a borrower has it probed at once, and for the answer then,
+_DOUBT = 0.4  # and after which one that was heard a moment ago is: with a command's start 5 in all
 _BULK_PATIENCE = 60.0  # seconds, for an answer that may wait behind data on a slow line
 _PACE, _PACE_UP = 0.01, 0.002  # seconds between two probes beside one, at least
 _SLOWEST = 2  # times the line's own delay
@@ -77,9 +78,10 @@ class Live:
 
     def agent(self, deadline: float, tell: Callable[[str], None]) -> paramiko.Channel:
         """The channel of an agent that nobody else has; the connection is probed meanwhile if it was silent."""
-        if time.monotonic() - self._heard > _FRESH:
-            self._urgent = True
-            self._poke.set()
+        heard = self._heard
+        doubt = threading.Timer(_DOUBT if time.monotonic() - heard < _FRESH else 0, self._ask_unless, (heard,))
+        doubt.daemon = True
+        doubt.start()
         told = False
         while True:
             try:
@@ -93,6 +95,12 @@ class Live:
                 told = True
             with self._changed:
                 self._changed.wait(_CROWDED)
+
+    def _ask_unless(self, heard: float) -> None:
+        """Have the line probed unless something was heard after that."""
+        if self._heard == heard:
+            self._urgent = True
+            self._poke.set()
 
     def _ready(self) -> paramiko.Channel | None:
         """An idle agent's channel; None where one may be opened, which counts from now on. Raises Crowded."""

@@ -156,6 +156,17 @@ def test_a_silent_line_is_noticed_by_who_borrows_it(laptop: Laptop, network: Bad
     assert laptop.lines() == before, "it seeks contact again, though its last user has gone"
 
 
+def test_a_line_that_falls_silent_just_before_is_noticed_by_who_borrows_it(laptop: Laptop, network: BadNetwork) -> None:
+    assert laptop("status").returncode == 0
+    network.freeze()
+    with laptop.started("status") as asked:
+        said, errors = asked.communicate(timeout=25)  # the line itself would find out in 45 s
+    network.cut()
+    network.thaw()
+    assert (asked.returncode, said) == (4, "")
+    assert "contact with `colab` was lost" in errors
+
+
 def test_a_line_that_slept_finds_the_cut_when_it_wakes(laptop: Laptop, network: BadNetwork) -> None:
     (pid,) = laptop.lines()
     os.kill(pid, signal.SIGSTOP)
