@@ -73,7 +73,7 @@ def ended(job: Job) -> int:
 def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
     """On Ctrl-C say that the job goes on, how to come back, and how to stop it; where it `stops`, end it instead.
 
-    It goes on too when whoever read our output, such as `head`, has enough.
+    It goes on too when whoever read our output, such as `head`, has enough, or when a full disk takes no more of it.
     """
     if stops:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -85,7 +85,7 @@ def interruptible(job: Job, stops: bool = False) -> Iterator[None]:
         else:
             left(job)
         raise
-    except BrokenPipeError:
+    except OSError:
         left(job)
         raise
 

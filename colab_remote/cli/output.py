@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -42,7 +43,8 @@ class Output:
         """Tell the person what happens, on stderr; silent with --quiet."""
         if not self.quiet:
             end = "\r\n" if self.raw else "\n"
-            print(text.replace("\n", end), file=sys.stderr, end=end, flush=True)
+            with suppress(OSError):  # nobody reads it, or it is on a full disk: what the command does goes on
+                print(text.replace("\n", end), file=sys.stderr, end=end, flush=True)
 
     def fail(self, error: ColabRemoteError) -> None:
         """Print an error and what to do next, on stdout too where a program reads."""
@@ -53,13 +55,16 @@ class Output:
             import traceback
 
             traceback.print_exception(error)
-        print(f"error: {visible(error.message)}", file=sys.stderr)
-        if error.hint:
-            print(f"\nhint: {visible(error.hint)}", file=sys.stderr, flush=True)
+        hint = f"\n\nhint: {visible(error.hint)}" if error.hint else ""
+        with suppress(OSError):
+            print(f"error: {visible(error.message)}{hint}", file=sys.stderr, flush=True)
 
 
 def suit_consoles() -> None:
     """Have what a console cannot show take another form there, where it would end the command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who called us: what is opened next must not take its number
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     codecs.register_error("plainer", _plainer)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -85,3 +85,26 @@ def test_names_that_this_python_cannot_tell_are_not_synced(host: Host) -> None:
     assert code == 2
     assert b"hint: set PYTHONUTF8=1" in printed
     assert (folder / FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [("> /dev/full", 1), (">&-", 7), ("2> /dev/full", 7), ("2>&-", 7)],
+)
+def test_a_stream_that_takes_nothing_neither_hides_the_job_nor_its_exit_code(
+    host: Host, redirected: str, code: int
+) -> None:
+    command = f'"$0" -m colab_remote run --no-sync -- "echo hi; exit 7" {redirected}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        cwd=project(host),
+        env=host.laptop.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "defect" not in done.stderr
+    assert done.stdout == ("hi\n" if redirected.startswith("2") else "")
+    assert ("goes on, on" in done.stderr) == (code == 1)
