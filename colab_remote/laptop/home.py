@@ -90,7 +90,8 @@ class Home:
         self._units = Units(project.checkpoints)
         self.record = HomeRecord(project)
         self._listed: dict[str, list[Output]] = {}  # files of checkpoints that are folders, as the runtime has them
-        self._staged: dict[Output, _Staged] = {}  # those of them that wait here for the others
+        self._staged: dict[Output, _Staged] = {}  # those of them that wait here for the others,
+        self._lacking: dict[str, set[Output]] = {}  # and those others
 
     def missing(self, listing: Iterable[Output], everything: bool = False) -> list[Output]:
         """What has to come, the most urgent first: what is small, checkpoints newest first, the rest.
@@ -100,15 +101,23 @@ class Home:
         outputs = {output.path: output for output in listing}
         units = self._by_unit({path: output.mtime_ns for path, output in outputs.items() if output.checkpoint})
         self._listed = {unit: [outputs[path] for path in paths] for unit, paths in units.items() if paths != [unit]}
-        old = () if everything else [unit for unit in list(units)[self.project.keep :] if not _best(unit)]
-        left = {path for unit in old for path in units[unit]}
-        whole = {output for files in self._listed.values() if all(map(self._is_here, files)) for output in files}
-        wanted = [
-            output
-            for output in outputs.values()
-            if output.path not in left and (not self._is_here(output) or (output in whole and self._waits(output)))
-        ]
-        return sorted(wanted, key=self._urgency)
+        self._lacking = {unit: {*files} - {*filter(self._is_here, files)} for unit, files in self._listed.items()}
+        begun = {unit: self._begun(unit) for unit in units}
+        late = [] if everything else list(units)[self.project.keep :]
+        left = {path for unit in late if not _best(unit) and not begun[unit] for path in units[unit]}
+        wanted = [output for output in outputs.values() if output.path not in left and self._has_to_come(output)]
+        return sorted(wanted, key=lambda output: _urgency(output, begun.get(self._units.of(output.path), 0)))
+
+    def _begun(self, unit: str) -> int:
+        """Bytes of large files that wait here for the others of their checkpoint."""
+        return sum(each.size for each in self._listed.get(unit, ()) if each.size > SMALL and self._waits(each))
+
+    def _has_to_come(self, output: Output) -> bool:
+        """Whether it is not here, or waits for a file that is gone by now, so that nothing brings it to its place."""
+        if not self._is_here(output):
+            return True
+        unit = self._units.of(output.path)
+        return unit in self._listed and not self._lacking[unit] and self._waits(output)
 
     def sweep(self, listing: Iterable[Output]) -> None:
         """Remove what has come of outputs that are no longer there: it never becomes whole."""
@@ -118,18 +127,7 @@ class Home:
 
     def together(self, output: Output) -> int:
         """Bytes that have to come for `output` to be of use: those of all files of a checkpoint that is a folder."""
-        files = self._listed.get(self._units.of(output.path), [output])
-        return sum(each.size for each in files if not self._is_here(each))
-
-    def _urgency(self, output: Output) -> tuple[int, int, int]:
-        """What is small first, then checkpoints, of which the one goes on that has begun, else the newest."""
-        if output.size <= SMALL:
-            return 0, 0, output.size
-        if not output.checkpoint:
-            return 2, 0, output.size
-        unit = self._listed.get(self._units.of(output.path), [])
-        begun = sum(each.size for each in unit if each.size > SMALL and self._waits(each))
-        return 1, -begun, -output.mtime_ns
+        return sum(each.size for each in self._lacking.get(self._units.of(output.path), {output}))
 
     def begin(self, output: Output) -> Path:
         """The file that the output is received in, with what is here of it already. Raises Refused, OSError."""
@@ -154,8 +152,9 @@ class Home:
         os.utime(partial, ns=(output.mtime_ns, output.mtime_ns))
         self._staged[output] = _Staged(digest, partial.stat().st_mtime_ns)
         unit = self._units.of(output.path)
-        files = self._listed.get(unit, [output])
-        if not all(map(self._is_here, files)):
+        files, lacking = self._listed.get(unit, [output]), self._lacking.get(unit, set())
+        lacking.discard(output)
+        if lacking or not all(map(self._is_here, files)):
             return []
         if unit in self._listed:
             self.record.folders[unit] = {each.path: [each.size, each.mtime_ns] for each in files}
@@ -339,6 +338,13 @@ def _in_the_way(place: Path) -> Path:
 
 def _holds(place: Path, digest: str) -> bool:
     return place.is_file() and digest_of(place.resolve()) == digest
+
+
+def _urgency(output: Output, begun: int) -> tuple[int, int, int]:
+    """What is small first, then checkpoints, of which the one goes on that has `begun` to come, else the newest."""
+    if output.size <= SMALL:
+        return 0, 0, output.size
+    return (1, -begun, -output.mtime_ns) if output.checkpoint else (2, 0, output.size)
 
 
 def _name(path: str) -> str:

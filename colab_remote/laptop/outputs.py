@@ -125,7 +125,7 @@ def _fetched_all(
         try:
             partial = home.begin(output)
             here = _size(partial)
-            if not rest.admits(output.path, output.size - here, home.together(output) - here):
+            if rest.left is not None and not rest.admits(output.path, output.size - here, home.together(output) - here):
                 continue
             arrived = _fetched(home, conversation, folder, output, partial, moving)
             yield from arrived
