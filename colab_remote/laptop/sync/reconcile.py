@@ -53,7 +53,8 @@ def reconcile(ancestor: State, local: Tree, remote: Tree, prefer: Side | None = 
     `prefer` decides. It decides, too, about what a side has lost.
     """
     trees: dict[Side, Tree] = {"local": local, "remote": remote}
-    lost = tuple(side for side, tree in trees.items() if lost_most(ancestor, tree))
+    others: dict[Side, Tree] = {"local": remote, "remote": local}
+    lost = tuple(side for side, tree in trees.items() if lost_most(ancestor, tree, others[side]))
     ways = {
         path: _way(ancestor.get(path), local.get(path), remote.get(path))
         for path in sorted(ancestor.keys() | local.keys() | remote.keys())
@@ -82,18 +83,23 @@ def content(entry: Entry | None) -> Content | None:
     return None if entry is None else Content(entry.kind, entry.executable, entry.mark)
 
 
-def lost_most(ancestor: State, tree: Tree) -> bool:
+def lost_most(ancestor: State, tree: Tree, other: Tree) -> bool:
     """Whether a side has lost all of its files, or of at least 10 more than half. A moved file is not lost.
 
-    All but hidden ones are all: `rm -rf *` leaves those.
+    All but hidden ones are all: `rm -rf *` leaves those. What the `other` side does not have either cannot be lost:
+    both follow a new rule, or deleted the same.
     """
     files = {path: content for path, content in ancestor.items() if content.kind != "folder"}
     there = {path: entry.mark for path, entry in tree.items() if entry.kind != "folder"}
     marks = set(there.values())
     gone = [path for path, content in files.items() if path not in tree and content.mark not in marks]
+    at_stake = [path for path in gone if path in other]
+    if not at_stake:
+        return False
+    # That the other side deleted a few too takes no suspicion away: those count as gone, and among the 10.
     if not any(map(_shows, there)):
         return sum(map(_shows, gone)) > 1 or (not there and len(files) > 1)
-    return len(files) >= _MANY and len(gone) * 2 > len(files)
+    return len(files) >= _MANY and len(at_stake) * 2 > len(files.keys() & other.keys())
 
 
 def _shows(path: str) -> bool:

@@ -110,7 +110,34 @@ def many(count: int, prefix: str = "f") -> str:
     ],
 )
 def test_lost_most(ancestor: str, tree: str, lost: bool) -> None:
-    assert lost_most(agreed(ancestor), side(tree)) is lost
+    assert lost_most(agreed(ancestor), side(tree), side(ancestor)) is lost
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "lost"),
+    [
+        (range(2), range(2), ()),  # a new rule, or the same deleted on both
+        (range(0), range(0), ()),
+        (range(0), range(18), ("local",)),
+        (range(2), range(18), ("local",)),
+        (range(18), range(8), ("remote",)),
+        (range(12), range(10), ()),
+        (range(5), range(5, 10), ("local", "remote")),  # each would delete what the other still has
+        (range(0), range(1), ("local",)),
+    ],
+)
+def test_what_neither_side_has_is_not_lost(local: range, remote: range, lost: tuple[str, ...]) -> None:
+    entries = {f"f{number}": Entry("file", 1, 1, False, str(number)) for number in range(20)}
+    ancestor = {path: Content("file", False, entry.mark) for path, entry in entries.items()}
+    here, there = ({f"f{number}": entries[f"f{number}"] for number in numbers} for numbers in (local, remote))
+    assert reconcile(ancestor, here, there).lost == lost
+
+
+def test_ten_that_were_agreed_on_are_ten_though_the_other_side_deleted_one() -> None:
+    entries = {f"f{number}": Entry("file", 1, 1, False, str(number)) for number in range(10)}
+    ancestor = {path: Content("file", False, entry.mark) for path, entry in entries.items()}
+    some, most = dict(list(entries.items())[:2]), dict(list(entries.items())[:9])
+    assert reconcile(ancestor, some, most).lost == ("local",)
 
 
 def test_more_than_half_of_ten_lost_needs_a_decision() -> None:
@@ -129,7 +156,7 @@ def test_more_than_half_of_ten_lost_needs_a_decision() -> None:
 def test_moved_files_are_not_lost() -> None:
     entries = {f"f{number}": Entry("file", 1, 1, False, str(number)) for number in range(10)}
     ancestor = {path: Content("file", False, entry.mark) for path, entry in entries.items()}
-    assert not lost_most(ancestor, {f"moved/{path}": entry for path, entry in entries.items()})
+    assert not lost_most(ancestor, {f"moved/{path}": entry for path, entry in entries.items()}, entries)
 
 
 PATHS = ["a", "b", "a/b", "a/c", "a/b/c"]

@@ -203,6 +203,20 @@ def test_an_emptied_side_halts_and_prefer_decides(pair: Pair, side: str) -> None
     assert len(tree(pair.here)) == len(tree(pair.there)) == 13
 
 
+@pytest.mark.parametrize("settings", ['[sync]\nexclude = ["data/"]', '[project]\noutputs = ["data/"]'])
+def test_a_new_rule_for_most_files_is_no_loss_and_an_edit_there_stays_a_conflict(pair: Pair, settings: str) -> None:
+    for name in ("a", *(f"data/{number}" for number in range(20))):
+        pair.write(pair.here, name, name)
+    pair.sync()
+    pair.write(pair.here, "colab-remote.toml", settings)
+    pair.write(pair.here, "a", "here")
+    pair.write(pair.there, "a", "there")
+    report = pair.sync()
+    assert (report.up, [conflict.path for conflict in report.conflicts]) == (("colab-remote.toml",), ["a"])
+    assert (report.deleted_here, report.deleted_there) == ((), ())
+    assert len(list((pair.here / "data").iterdir())) == len(list((pair.there / "data").iterdir())) == 20
+
+
 def test_both_sides_edits_conflict_and_everything_else_goes_through(pair: Pair) -> None:
     pair.write(pair.here, "a", "0")
     pair.sync()
