@@ -39,6 +39,24 @@ _ENTRY = "(?:(?P<ps_d>/)|$)"
 _FOLDER = "(?P<ps_d>/)"
 _ANYWHERE = "^(?:.+/)?"
 
+_BRACKETS = "\0"  # stands for a bracket expression while pathspec reads the rest: no name has it
+# What git reads in brackets: a class, or a character, or two with `-` between; any after a backslash.
+_MEMBER = re.compile(r"\[:([^]]*):]|(\\.|[^\\])(?:-(\\.|[^]\\]))?", re.DOTALL)
+_POSIX = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": r"\t ",
+    "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r"\t\n\r ",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
+
 
 def rooted(outputs: Iterable[str]) -> list[str]:
     """A project's outputs as patterns that hold from its folder: sources may have folders of the same name."""
@@ -170,9 +188,12 @@ def _always(name: str) -> bool:
 def _line(number: int, text: str) -> Line | None:
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # here: a sync asks the runtime first
 
+    if text.startswith("#"):
+        return None  # a comment, whatever brackets are in it
     try:
-        found, ignores = GitIgnoreSpecPattern.pattern_to_regex(text)
-    except ValueError:
+        plain, brackets = _without_brackets(text)
+        found, ignores = GitIgnoreSpecPattern.pattern_to_regex(plain)
+    except (ValueError, KeyError):
         return None  # git takes a pattern that cannot be read for one that matches nothing
     if found is None or ignores is None:
         return None
@@ -187,8 +208,54 @@ def _line(number: int, text: str) -> Line | None:
         return Line(number, text, r".*/\Z", None, ignores)
     rest = exact[len(_ANYWHERE) :]
     if exact.startswith(_ANYWHERE) and "/" not in rest.replace("[^/]", "").replace(r"/?\Z", "").replace(r"/\Z", ""):
-        return Line(number, text, rest, None, ignores)
-    return Line(number, text, None, exact, ignores)
+        return Line(number, text, _with_brackets(rest, brackets), None, ignores)
+    return Line(number, text, None, _with_brackets(exact, brackets), ignores)
+
+
+def _without_brackets(text: str) -> tuple[str, list[str]]:
+    """A pattern with _BRACKETS for each bracket expression, which pathspec reads otherwise than git, and what they are.
+
+    Raises ValueError or KeyError where git reads none, so that the pattern matches nothing.
+    """
+    text = text.partition(_BRACKETS)[0]  # git reads no further either
+    plain, brackets, inside, at = "", [], "", 0
+    while at < len(text):
+        if text[at] == "[":
+            expression, end = _bracket(text, at + 1)
+            brackets.append(expression)
+            plain += _BRACKETS
+            inside += text[at:end]
+        else:
+            end = at + (2 if text[at] == "\\" else 1)
+            plain += text[at:end]
+        at = end
+    if "/" in inside:  # a slash anywhere in a pattern binds it to its folder
+        plain = re.sub("^(!?)/?", r"\1/", plain)
+    return plain, brackets
+
+
+def _bracket(text: str, start: int) -> tuple[str, int]:
+    """The regular expression of what is in brackets from `start` on, and where they end. They never match `/`."""
+    negated = text.startswith(("!", "^"), start)
+    first = at = start + negated
+    members = ""
+    while at == first or not text.startswith("]", at):
+        member = _MEMBER.match(text, at)
+        if member is None:
+            raise ValueError("not closed")
+        known, low, high = member.groups()
+        if known is None:
+            low, high = low[-1], (high or low)[-1]
+            members += f"{re.escape(low)}-{re.escape(max(low, high))}"  # of `z-a` git takes the z
+        else:
+            members += _POSIX[known]
+        at = member.end()
+    return f"(?!/)[{'^' * negated}{members}]", at + 1
+
+
+def _with_brackets(expression: str, brackets: list[str]) -> str:
+    waiting = iter(brackets)
+    return re.sub(_BRACKETS, lambda _: next(waiting), expression)
 
 
 def _runs(lines: list[Line]) -> list[list[Line]]:

@@ -30,6 +30,13 @@ PATHS = [
     "!x",
     "한글/a",
     "trail ",
+    "x/y",
+    "xb",
+    "A]",
+    "m-",
+    "z",
+    "[x",
+    "\\",
 ]
 PATTERNS = [
     "a",
@@ -73,7 +80,29 @@ PATTERNS = [
     "d/",
     "*/d",
     "e",
+    "x[!a]",
+    "[z-a]",
+    "[[]x",
+    "[!/]b",
+    "![!/]b",
+    "foo[/]bar",
+    "foo[!a]bar",
+    "[[:upper:]]?",
+    "[^[:lower:]]",
+    "[[:word:]]",
+    "[[:alpha:]",
+    "[[:]x",
+    "[a\\-c]",
+    "[]a]",
+    "A[]-]",
+    "m[a-]",
+    "[a-[:x:]]",
+    "[\\]]",
+    "[\\\\]",
+    "#[/]",
+    "z\0x",
 ]
+BRACKETS = ["a", "b", "z", "A", "]", "[", "!", "^", "-", "\\", "/", ":", "[:alpha:]", "[:punct:]", "[:x:]", "."]
 
 
 def git_ignores(root: Path) -> set[str]:
@@ -108,7 +137,11 @@ def test_one_pattern_is_read_as_git_reads_it(tmp_path: Path, pattern: str) -> No
     agrees(tmp_path, {"": [pattern]})
 
 
-lines = st.lists(st.sampled_from(PATTERNS), max_size=5)
+brackets = st.lists(st.sampled_from(BRACKETS), min_size=1, max_size=6).map("".join)
+patterns = st.sampled_from(PATTERNS) | st.builds(
+    "{}[{}]{}".format, st.sampled_from(["", "x", "foo", "*"]), brackets, st.sampled_from(["", "/", "b", "bar"])
+)
+lines = st.lists(patterns, max_size=5)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
