@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colab_remote.cli.output import output, reports, visible
+from colab_remote.cli.output import facts_of, output, reports, visible
 from colab_remote.cli.tables import columns
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def sync(
     prefer: Side | None,
     adopt: bool,
     watch: bool,
-) -> None:
+) -> int:
     """Make a project and its folder on the runtime equal.
 
     What changed on one side goes to the other. What changed on both is a conflict: neither is touched, exit code 3.
@@ -106,11 +106,16 @@ def sync(
         )
     if not dry_run:
         remember_host(project, host.name)
-    if report.conflicts:
-        raise conflicts(report, host.name)
+    error = conflicts(report, host.name, dry_run) if report.conflicts else None
+    if error and not dry_run:
+        raise error
     if report.failed and not dry_run:
         raise failures(report)
     lines = [summary(report), *(moves(report) if verbose or dry_run else ()), *(ignored(report) if verbose else ())]
-    output().report({"host": host.name, **document(report)}, lines)
+    failure = {"error": facts_of(error)} if error else {}
+    output().report({"host": host.name, **document(report), **failure}, lines)
+    if error and not output().json:
+        raise error
     if not dry_run:
         output().say(month_line(host, project.budget))
+    return error.exit_code if error else 0

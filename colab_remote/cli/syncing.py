@@ -55,18 +55,19 @@ def ignored(report: Report) -> list[str]:
     return columns([("  ignored", _name(path), _name(rule)) for path, rule in report.ignored.items()])
 
 
-def conflicts(report: Report, host: str) -> Conflicts:
-    """The error that names every conflict, and what to do."""
+def conflicts(report: Report, host: str, dry_run: bool = False) -> Conflicts:
+    """The error that names every conflict, and what to do; of a dry run, what `summary` does not say already."""
     went = len(report.up) + len(report.down) + len(report.deleted_here) + len(report.deleted_there)
     rows = [
         (f"  {_name(conflict.path)}", f"laptop {_when(conflict.local)}", f"{host} {_when(conflict.remote)}")
         for conflict in report.conflicts[:_SHOWN]
     ]
+    touched, through = ("would be touched", "would go") if dry_run else ("was touched", "went")
     lines = [
-        f"{_files(len(report.conflicts))} changed on both sides; neither was touched, {went} others went through",
+        f"{_files(len(report.conflicts))} changed on both sides; neither {touched}, {went} others {through} through",
         *columns(rows),
         *_more(len(report.conflicts)),
-        *_problems(report),
+        *(() if dry_run else _problems(report)),
     ]
     return Conflicts("\n".join(lines), "`colab-remote sync --prefer local` or `--prefer remote` decides")
 

@@ -97,3 +97,29 @@ def test_a_dry_run_does_not_decide_where_the_next_command_goes(host: Host, proje
     finally:
         host.laptop("disconnect", "other")
     assert (project / ".colab-remote" / "project.json").read_bytes() == record
+
+
+def test_a_dry_run_with_a_conflict_shows_what_would_move_and_says_that_nothing_did(host: Host, project: Path) -> None:
+    far = host.runtime.workdir / project.name
+    (project / "both").write_text("0")
+    assert host.laptop("sync", cwd=project).returncode == 0
+    for folder, text in ((project, "here"), (far, "there")):
+        (folder / "both").write_text(text)
+    for name in ("new", "newer"):
+        (project / name).touch()
+    (project / "out").symlink_to("/")
+    (project / "a.pyc").touch()
+    done = host.laptop("sync", "--dry-run", "-v", cwd=project)
+    assert done.returncode == 3, done.stderr
+    said = done.stderr.splitlines()
+    assert said[0] == "error: 1 file changed on both sides; neither would be touched, 2 others would go through"
+    assert said[1].startswith("  both   laptop ")
+    assert "  up            new" in done.stdout.splitlines()
+    assert [line.split()[:2] for line in done.stdout.splitlines()].count(["ignored", "a.pyc"]) == 1
+    assert f"{done.stdout}{done.stderr}".count("  out ") == 1
+    done = host.laptop("sync", "--dry-run", "--json", cwd=project)
+    assert done.returncode == 3, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["up"], found["error"]["code"], found["error"]["exit"]) == (["new", "newer"], "conflicts", 3)
+    assert [conflict["path"] for conflict in found["conflicts"]] == ["both"]
+    assert not (far / "new").exists()
