@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, Any
 
 from colab_remote.agent.jobs import job_starts
 from colab_remote.agent.serve import Call, Method
-from colab_remote.both.ignore import NEVER, SUSPECTS, rooted
+from colab_remote.both.ignore import NEVER, SUSPECTS, matcher, rooted
 from colab_remote.both.whole import TEMPORARY
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 _MOST = 20  # entries that are told
 
@@ -30,11 +31,11 @@ def leftover(call: Call) -> dict[str, Any]:
     if began is None:
         return {"left": [], "links": []}
     found: dict[str, list[int]] = defaultdict(list)
-    for path, facts in _files(folder, GitIgnoreSpec.from_lines([*SUSPECTS, *outputs])):
+    for path, facts in _files(folder, matcher([*SUSPECTS, *outputs])):
         if facts.st_mtime >= began:
             found[path.split("/")[0] + ("/" if "/" in path else "")].append(facts.st_size)
     rows = sorted(((name, len(sizes), sum(sizes)) for name, sizes in found.items()), key=lambda row: -row[2])
-    return {"left": rows[:_MOST], "links": list(islice(_links_out(folder, GitIgnoreSpec.from_lines(outputs)), _MOST))}
+    return {"left": rows[:_MOST], "links": list(islice(_links_out(folder, matcher(outputs)), _MOST))}
 
 
 def _files(root: Path, without: GitIgnoreSpec) -> Iterator[tuple[str, os.stat_result]]:

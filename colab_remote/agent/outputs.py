@@ -12,13 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from pathspec import GitIgnoreSpec
-
 from colab_remote.agent.jobs import job_over, job_starts
 from colab_remote.agent.serve import Call, Method
 from colab_remote.both.checkpoint import Units, whole_by_format
 from colab_remote.both.digest import Digest, digest_of
-from colab_remote.both.ignore import rooted
+from colab_remote.both.ignore import matcher, rooted
 from colab_remote.both.protocol import CHUNK, Refusal
 from colab_remote.both.whole import TEMPORARY, WholeFile
 
@@ -44,8 +42,8 @@ class Watcher:
 
     def __init__(self, folder: Path, outputs: tuple[str, ...], checkpoints: tuple[str, ...]) -> None:
         self._folder = folder
-        self._outputs = GitIgnoreSpec.from_lines([*rooted(outputs), *checkpoints])
-        self._checkpoints = GitIgnoreSpec.from_lines(checkpoints)
+        self._outputs = matcher([*rooted(outputs), *checkpoints])
+        self._checkpoints = matcher(checkpoints)
         self._units = Units(checkpoints)
         self._moved: dict[str, tuple[Seen, float]] = {}
         self._whole: dict[str, Seen] = {}

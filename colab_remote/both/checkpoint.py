@@ -6,10 +6,8 @@ import json
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from colab_remote.both.ignore import matcher
 
 _ZIPPED = (".pt", ".pth", ".ckpt", ".npz")
 
@@ -28,13 +26,6 @@ class Units:
             folders = ("/".join(parts[:count]) for count in range(1, len(parts)))
             self._known[path] = next((folder for folder in folders if self._folders.match_file(f"{folder}/")), path)
         return self._known[path]
-
-
-def matcher(patterns: Iterable[str]) -> GitIgnoreSpec:
-    """What says whether a path is named by patterns that are written as in .gitignore."""
-    from pathspec import GitIgnoreSpec  # here: a job without outputs does not wait for it
-
-    return GitIgnoreSpec.from_lines(patterns)
 
 
 def whole_by_format(path: Path) -> bool | None:

@@ -6,9 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from colab_remote.both.whole import TEMPORARY
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE = ".gitignore"
 NEVER = frozenset({".git", ".colab-remote"})
@@ -185,19 +188,24 @@ def _always(name: str) -> bool:
     return name.startswith(".") and (name.lower() in NEVER or name.startswith(TEMPORARY))
 
 
-def _line(number: int, text: str) -> Line | None:
-    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # here: a sync asks the runtime first
+def matcher(patterns: Iterable[str]) -> GitIgnoreSpec:
+    """What says whether a path is named by patterns that are written as in .gitignore."""
+    from pathspec import GitIgnoreSpec  # here: a job without outputs does not wait for it
+    from pathspec.pattern import RegexPattern
 
-    if text.startswith("#"):
-        return None  # a comment, whatever brackets are in it
-    try:
-        plain, brackets = _without_brackets(text)
-        found, ignores = GitIgnoreSpecPattern.pattern_to_regex(plain)
-    except (ValueError, KeyError):
-        return None  # git takes a pattern that cannot be read for one that matches nothing
-    if found is None or ignores is None:
+    def pattern(text: str) -> RegexPattern:
+        read = _read(text)
+        return RegexPattern(re.compile(_with_brackets(*read[:2])), read.ignores) if read else RegexPattern(None)
+
+    # By `re`: another engine, which pathspec takes where it is installed, may not know `(?!`.
+    return GitIgnoreSpec.from_lines(patterns, pattern, backend="simple")
+
+
+def _line(number: int, text: str) -> Line | None:
+    read = _read(text)
+    if read is None:
         return None
-    assert isinstance(found, str)
+    found, brackets, ignores = read
     # pathspec's expressions also match what lies below; here each folder is asked about before it is entered.
     exact = found.replace(_ENTRY, r"/?\Z").replace(_FOLDER, r"/\Z")
     if exact.endswith("/"):
@@ -210,6 +218,31 @@ def _line(number: int, text: str) -> Line | None:
     if exact.startswith(_ANYWHERE) and "/" not in rest.replace("[^/]", "").replace(r"/?\Z", "").replace(r"/\Z", ""):
         return Line(number, text, _with_brackets(rest, brackets), None, ignores)
     return Line(number, text, None, _with_brackets(exact, brackets), ignores)
+
+
+class _Read(NamedTuple):
+    """A pattern as pathspec reads it, with _BRACKETS for each bracket expression, what these are, and its meaning."""
+
+    expression: str
+    brackets: list[str]
+    ignores: bool
+
+
+def _read(text: str) -> _Read | None:
+    """What a pattern says, None for one that matches nothing."""
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # here: a sync asks the runtime first
+
+    if text.startswith("#"):
+        return None  # a comment, whatever brackets are in it
+    try:
+        plain, brackets = _without_brackets(text)
+        found, ignores = GitIgnoreSpecPattern.pattern_to_regex(plain)
+    except (ValueError, KeyError):
+        return None  # git takes a pattern that cannot be read for one that matches nothing
+    if found is None or ignores is None:
+        return None
+    assert isinstance(found, str)
+    return _Read(found, brackets, ignores)
 
 
 def _without_brackets(text: str) -> tuple[str, list[str]]:

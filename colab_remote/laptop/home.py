@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from colab_remote.both.checkpoint import Units, matcher, whole_by_format
+from colab_remote.both.checkpoint import Units, whole_by_format
 from colab_remote.both.digest import digest_of
-from colab_remote.both.ignore import rooted
+from colab_remote.both.ignore import matcher, rooted
 from colab_remote.both.whole import flush_folder, replace
 from colab_remote.errors import Refused
 from colab_remote.laptop.homerecord import HomeRecord

@@ -38,6 +38,15 @@ def test_sources_in_a_folder_called_as_one_of_outputs_are_none(tmp_path: Path, w
     assert ready(watcher) == {"saved/config.json": 2}
 
 
+def test_brackets_in_outputs_and_checkpoints_are_read_as_git_reads_them(tmp_path: Path) -> None:
+    for name in ("runA/x", "run/x", "run1/a.pt", "runs/b.pt", "z", "m"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        put(tmp_path / name, b"x")
+    watcher = Watcher(tmp_path, ("run[[:upper:]]/", "[z-a]", "x\\"), ("run[!a-z]/*.pt",))
+    watcher.look([])
+    assert ready(watcher).keys() == {"runA/x", "run1/a.pt", "z"}
+
+
 def test_a_zip_counts_once_its_directory_is_there(tmp_path: Path, watcher: Watcher) -> None:
     path = tmp_path / "saved" / "step-1.pt"
     with zipfile.ZipFile(path, "w") as archive:
