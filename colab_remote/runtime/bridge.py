@@ -6,6 +6,7 @@ Two transports hand each other what arrives, with no task and no queue between t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 import threading
@@ -43,8 +44,9 @@ class Bridge:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """End it, and every connection."""
-        self._loop.call_soon_threadsafe(self._ended.set)
+        """End it, and every connection; it may have ended before."""
+        with contextlib.suppress(RuntimeError):  # its loop is closed by then
+            self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
     async def _serve(self) -> None:

@@ -67,6 +67,17 @@ def test_a_laptop_gets_through_and_again_after_a_kill(vm: Vm, cloudflare: Cloudf
     assert not psutil.pid_exists(left)
 
 
+def test_it_comes_back_after_a_reopening_that_failed(vm: Vm, cloudflare: Cloudflare) -> None:
+    vm.up("--tunnel", "cloudflared", **cloudflare.environment)
+    cloudflare.mood(start="refused")
+    os.kill(cloudflare.pid, signal.SIGKILL)
+    until(lambda: "cloudflared ended with 1" in vm.record()["trouble"])
+    cloudflare.mood()
+    until(lambda: not vm.record()["trouble"])
+    vm.laptop.env.update(cloudflare.environment)
+    vm.connect(vm.up("--tunnel", "cloudflared", **cloudflare.environment)["ticket"])
+
+
 def test_one_that_ends_at_once_is_named(vm: Vm, cloudflare: Cloudflare) -> None:
     cloudflare.mood(start="refused")
     done = vm.launch("--tunnel", "cloudflared", **cloudflare.environment)

@@ -62,8 +62,9 @@ class Cloudflared:
 
     def close(self) -> None:
         """End both."""
-        end_tree(self._process.pid)
-        self._process.wait()
+        if self._process.poll() is None:  # else its pid may be another's by now
+            end_tree(self._process.pid)
+            self._process.wait()
         self._bridge.close()
 
     def _awaited(self) -> Address:

@@ -49,8 +49,9 @@ class Relay:
 
     def close(self) -> None:
         """End ssh; the relay's port goes with it."""
-        end_tree(self._process.pid)
-        self._process.wait()
+        if self._process.poll() is None:  # else its pid may be another's by now
+            end_tree(self._process.pid)
+            self._process.wait()
 
     def _listen(self) -> None:
         assert self._process.stderr
