@@ -31,8 +31,9 @@ class Wanted:
     bind: tuple[str, int] = ("127.0.0.1", 0)
 
     def digest(self) -> str:
-        """The same for the same arguments, and telling nothing about them."""
-        return hashlib.blake2b(repr(asdict(self)).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        """The same for the same arguments, whatever the environment has become; it tells nothing about them."""
+        asked = {**asdict(self), "environment": None}  # what a cell imports may change it
+        return hashlib.blake2b(repr(asked).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
 def want(

@@ -58,6 +58,10 @@ def test_restart_replaces_even_the_same(vm: Vm) -> None:
     assert vm.up("--restart")["pid"] != first["pid"]
 
 
+def test_variables_that_have_changed_meanwhile_restart_nothing(vm: Vm) -> None:
+    assert vm.up() == vm.up(CUDA_MODULE_LOADING="LAZY", TF_CPP_MIN_LOG_LEVEL="2")
+
+
 def test_a_record_that_somebody_removed_comes_back_and_nothing_is_doubled(vm: Vm) -> None:
     first = vm.up()
     (vm.state / "runtime.json").unlink()
