@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from colab_remote.both.whole import write_json
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
-from colab_remote.runtime.record import alone, end, present
+from colab_remote.runtime.record import alone, end, present, refuse_within
 from colab_remote.runtime.supervisor import LOG, Orders
 from colab_remote.runtime.tunnels import RELAY_FILE, free_port
 from colab_remote.runtime.wanted import Wanted, want
@@ -160,6 +160,7 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
         if record and record["wanted"] == wanted.digest() and not restart:
             trouble = record.get("trouble")
             return Runtime(wanted.state, record, fresh=False, said=(trouble,) if trouble else ())
+        refuse_within(wanted.state)
         said = ("replacing what an earlier launch started",) if end(wanted.state) else ()
         return _supervised(wanted, said, lock)
 

@@ -51,6 +51,17 @@ def end(state: Path) -> bool:
     return True
 
 
+def refuse_within(state: Path) -> None:
+    """Raise Refused in a session of what runs under `state`: to end that would end this process too."""
+    import psutil
+
+    if {parent.pid for parent in psutil.Process().parents()} & set(_children(_recorded(state))):
+        raise Refused(
+            "this is a session of the runtime that would be replaced, and would end with it before another is there",
+            "launch in a cell of the notebook or in a shell of the machine's own",
+        )
+
+
 @contextmanager
 def alone(state: Path) -> Iterator[int]:
     """One launch or shutdown at a time, by a lock's descriptor: the second waits, and finds what the first left."""
@@ -100,12 +111,16 @@ def _end_left(state: Path) -> bool:
     """End what a supervisor that was killed has left behind; whether there was anything."""
     from colab_remote.runtime.ending import end_tree
 
-    record = _recorded(state)
-    try:
-        left = [pid for pid, start in record["children"] if alive(pid, start, record["boot"])]
-    except (KeyError, ValueError, TypeError):
-        return False
+    left = _children(_recorded(state))
     for pid in left:
         end_tree(pid)
     (state / RECORD).unlink(missing_ok=True)
     return bool(left)
+
+
+def _children(record: dict[str, Any]) -> list[int]:
+    """What the supervisor started that recorded this, and still runs, by pid. A record may be damaged."""
+    try:
+        return [pid for pid, start in record["children"] if alive(pid, start, record["boot"])]
+    except (KeyError, ValueError, TypeError):
+        return []

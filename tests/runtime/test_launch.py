@@ -62,6 +62,22 @@ def test_variables_that_have_changed_meanwhile_restart_nothing(vm: Vm) -> None:
     assert vm.up() == vm.up(CUDA_MODULE_LOADING="LAZY", TF_CPP_MIN_LOG_LEVEL="2")
 
 
+def test_a_session_of_the_runtime_does_not_end_it(vm: Vm) -> None:
+    first = vm.up()
+    vm.connect(first["ticket"])
+    again = [sys.executable, "-m", "colab_remote", "launch", "--tunnel", "direct", "--state-dir", str(vm.state)]
+    again += ["--workdir", str(vm.workdir), "--authorized-key", str(vm.laptop.ours / "id_ed25519.pub"), "--json"]
+    typed = f"HOME={shlex.quote(str(vm.user.home))} {shlex.join(again)}"
+    same = vm.laptop("ssh", "--", typed)
+    assert json.loads(same.stdout) == first, same.stderr
+    for more in ("--restart", "--name lab"):
+        other = vm.laptop("ssh", "--", f"{typed} {more}")
+        assert other.returncode == 2
+        assert "would end with it" in other.stderr
+        assert "hint: launch in a cell" in other.stderr
+    assert vm.up() == first
+
+
 def test_a_record_that_somebody_removed_comes_back_and_nothing_is_doubled(vm: Vm) -> None:
     first = vm.up()
     (vm.state / "runtime.json").unlink()
