@@ -22,8 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from colab_remote.both.processes import boot_id, started
-from colab_remote.both.whole import write_json, write_whole
+from colab_remote.both.processes import alive, boot_id, started
+from colab_remote.both.whole import read_json, write_json, write_whole
 from colab_remote.errors import ColabRemoteError
 from colab_remote.runtime.ending import end_tree
 from colab_remote.runtime.tunnels import Plan, Tunnel, from_here, open_tunnel
@@ -63,6 +63,7 @@ class Supervisor:
 
     def __init__(self, orders: Orders) -> None:
         self.orders, self.state = orders, Path(orders.state)
+        self.me = (started(os.getpid()), os.getpid())
         self.sshd: subprocess.Popen[bytes] | None = None
         self.tunnel: Tunnel | None = None
         self.recorded: dict[str, Any] = {}
@@ -77,16 +78,15 @@ class Supervisor:
         listening = time.monotonic()
         self._open_tunnel()
         self.took = {"sshd": listening - began, "tunnel": time.monotonic() - listening}
-        self._note_children()
         self._record()
 
     def watch(self) -> None:
-        """Look after both until Stop, or until the state folder was removed."""
+        """Look after both until Stop, or until the state folder was removed or is another supervisor's."""
         failures = 0
         while True:
             time.sleep(min(_LOOK * 2**failures, 30))
-            if not self.state.exists():
-                return  # nobody can log in without what was there, and no launch would find us
+            if not (self.state / "authorized_keys").exists() or self._replaced():
+                return  # nobody can log in any more, or no launch would find us
             try:
                 self._look()
                 failures = 0
@@ -101,6 +101,8 @@ class Supervisor:
 
         for child in psutil.Process().children():
             end_tree(child.pid)
+        if self._replaced():
+            return
         if self.tunnel:
             self.tunnel.close()
         (self.state / RECORD).unlink(missing_ok=True)
@@ -111,12 +113,10 @@ class Supervisor:
         if self.sshd.poll() is not None:
             self._tell(self.trouble or f"sshd ended with {self.sshd.returncode}, starting it again")
             self._start_sshd()
-            self._note_children()
         if not self.tunnel.alive():
             self._tell(self.trouble or "the tunnel is gone, opening it again")
             self.tunnel.close()
             self._open_tunnel()
-            self._note_children()
         self.trouble = ""
         self._record()
         _bound(self.state / LOG)
@@ -130,6 +130,7 @@ class Supervisor:
     def _start_sshd(self) -> None:
         quiet = subprocess.DEVNULL
         self.sshd = subprocess.Popen(self.orders.sshd, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE)
+        self._note_children()
         assert self.sshd.stderr
         repeating = threading.Thread(target=_repeat, args=(self.sshd.stderr,), daemon=True)
         repeating.start()
@@ -144,29 +145,47 @@ class Supervisor:
 
     def _open_tunnel(self) -> None:
         orders = self.orders
-        plan = Plan(self.state, orders.token, orders.region, orders.bind_host, orders.facts["name"], orders.relay)
+        name = orders.facts["name"]
+        plan = Plan(self.state, orders.token, orders.region, orders.bind_host, name, orders.relay, self._note_children)
         self.tunnel = open_tunnel(orders.tunnel, orders.port, plan)
+        self._note_children()
 
     def _note_children(self) -> None:
+        """Record what must not outlive us as soon as it is there: should we be killed, the next launch ends it."""
         import psutil
 
         self.children = [(child.pid, started(child.pid)) for child in psutil.Process().children()]
+        with contextlib.suppress(OSError):  # a full disk; the next look tries again
+            self._record()
+
+    def _recorded_by(self) -> tuple[int, int]:
+        """The live supervisor that the record names, as `me` is; zeros where it names none."""
+        try:
+            found = read_json(self.state / RECORD)
+        except (OSError, ValueError):
+            return 0, 0
+        lives = alive(found.get("pid"), found.get("start"), found.get("boot"))
+        return (found["start"], found["pid"]) if lives else (0, 0)
+
+    def _replaced(self) -> bool:
+        """Whether a later launch, which did not find our record, has started another supervisor."""
+        return self._recorded_by() > self.me
 
     def _record(self) -> None:
+        """Keep what there is where launch finds it; before there is an address, it only ends what it finds."""
         assert self.sshd
-        assert self.tunnel
         record = {
             **self.orders.facts,
-            "pid": os.getpid(),
-            "start": started(os.getpid()),
+            "pid": self.me[1],
+            "start": self.me[0],
             "boot": boot_id(),
             "sshd": self.sshd.pid,
             "children": self.children,
-            "address": asdict(self.tunnel.address),
+            "address": asdict(self.tunnel.address) if self.tunnel else None,
             "took": self.took,
             "trouble": self.trouble,
         }
-        if record != self.recorded or not (self.state / RECORD).exists():
+        if record != self.recorded or self._recorded_by() != self.me:
             write_json(self.state / RECORD, record)
             self.recorded = record
 

@@ -78,6 +78,18 @@ def test_it_comes_back_after_a_reopening_that_failed(vm: Vm, cloudflare: Cloudfl
     vm.connect(vm.up("--tunnel", "cloudflared", **cloudflare.environment)["ticket"])
 
 
+def test_what_a_supervisor_had_begun_when_it_was_killed_is_ended(vm: Vm, cloudflare: Cloudflare) -> None:
+    cloudflare.mood(ready=False)
+    vm.user.env.update(cloudflare.environment)
+    words = ["launch", "--tunnel", "cloudflared", "--state-dir", str(vm.state), "--workdir", str(vm.workdir)]
+    with vm.user.started(*words, "--authorized-key", str(vm.laptop.ours / "id_ed25519.pub")):
+        until(lambda: (vm.state / "runtime.json").exists() and len(vm.record()["children"]) == 2)
+        children = [psutil.Process(pid) for pid, _ in vm.record()["children"]]
+        os.kill(vm.record()["pid"], signal.SIGKILL)
+        assert vm.shutdown().stdout == "stopped\n"
+    assert not [child for child in children if child.is_running()]
+
+
 def test_one_that_ends_at_once_is_named(vm: Vm, cloudflare: Cloudflare) -> None:
     cloudflare.mood(start="refused")
     done = vm.launch("--tunnel", "cloudflared", **cloudflare.environment)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +104,29 @@ def test_another_versions_runtime_is_replaced_and_nothing_is_doubled(vm: Vm, cha
     assert second["pid"] != first["pid"]
     assert len(ours_left(vm)) == 2
     vm.connect(second["ticket"])
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"format": 1, "pid"', b'{"format": 1, "pid": 1}'])
+def test_a_damaged_record_comes_back_and_nothing_is_doubled(vm: Vm, damaged: bytes) -> None:
+    first = vm.up()
+    whole = (vm.state / "runtime.json").read_bytes()
+    (vm.state / "runtime.json").write_bytes(damaged)
+    until(lambda: (vm.state / "runtime.json").read_bytes() == whole)
+    assert vm.up() == first
+    assert len(ours_left(vm)) == 2
+
+
+@pytest.mark.parametrize("lost", [lambda state: (state / "runtime.json").write_bytes(b""), shutil.rmtree])
+def test_a_supervisor_that_a_launch_did_not_find_ends_for_the_new_one(vm: Vm, lost: Callable[[Path], None]) -> None:
+    supervisor = psutil.Process(vm.up()["pid"])
+    supervisor.suspend()
+    lost(vm.state)
+    second = vm.up()
+    supervisor.resume()
+    until(lambda: not supervisor.is_running())
+    assert len(ours_left(vm)) == 2
+    vm.connect(second["ticket"])
+    assert vm.up() == second
 
 
 def test_a_newer_versions_record_is_left_alone(vm: Vm) -> None:

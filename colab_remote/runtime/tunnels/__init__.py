@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -44,7 +45,8 @@ class Address:
 class Plan:
     """What a tunnel may need: the state folder, the provider's token and region, sshd's own address, the host's name.
 
-    `relay` is `USER@HOST[:PORT]#SHA256:...` of the machine to go through.
+    `relay` is `USER@HOST[:PORT]#SHA256:...` of the machine to go through. `begun` is called once the tunnel's process
+    runs, before it can be reached.
     """
 
     state: Path
@@ -53,6 +55,7 @@ class Plan:
     bind_host: str
     name: str = ""
     relay: str = ""
+    begun: Callable[[], None] = lambda: None
 
 
 class Tunnel(Protocol):

@@ -44,6 +44,7 @@ class Cloudflared:
             start_new_session=True,
         )
         try:
+            plan.begun()
             self.address = self._awaited()
         except BaseException:
             self.close()

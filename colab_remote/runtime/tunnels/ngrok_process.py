@@ -66,8 +66,8 @@ def within(seconds: float, plan: Plan, call: Callable[[], T]) -> T:
     deadline = time.monotonic() + seconds
     while answers.empty() and time.monotonic() < deadline:
         time.sleep(0.02)
-        if not (plan.state / RECORD).exists():
-            _note(plan.state)
+        if not (plan.state / RECORD).exists() and _note(plan.state):
+            plan.begun()
     late = answers.empty()
     if late:
         end_agent(plan.state)
@@ -95,8 +95,8 @@ def _start(settings: PyngrokConfig) -> process.NgrokProcess:
         atexit.unregister(process._terminate_process)
 
 
-def _note(state: Path) -> None:
-    """Record the agent as soon as there is one: whoever comes after us ends it by that."""
+def _note(state: Path) -> bool:
+    """Record the agent as soon as there is one: whoever comes after us ends it by that. Whether there is."""
     for child in psutil.Process().children():
         try:
             ours = str(state / CONFIG) in child.cmdline()
@@ -104,6 +104,8 @@ def _note(state: Path) -> None:
             continue
         if ours:
             write_json(state / RECORD, {"pid": child.pid, "start": started(child.pid), "boot": boot_id()})
+            return True
+    return False
 
 
 def _download(path: Path) -> None:

@@ -38,6 +38,7 @@ class Relay:
             errors="replace",
             start_new_session=True,
         )
+        plan.begun()
         threading.Thread(target=self._listen, daemon=True).start()
         if not self._ready.wait(_PATIENCE) or self._process.poll() is not None:
             self.close()
