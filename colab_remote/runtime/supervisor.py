@@ -128,6 +128,15 @@ class Supervisor:
             self._record()
 
     def _start_sshd(self) -> None:
+        host, port = self.orders.bind_host, self.orders.port
+        try:
+            # Another's sshd there would be taken for ours.
+            socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        except OSError as error:
+            raise ColabRemoteError(
+                f"sshd does not start on port {port}: {os.strerror(error.errno or 0)}",
+                "choose another one with --bind, or end what has it: `ss -ltnp` names that",
+            ) from None
         quiet = subprocess.DEVNULL
         self.sshd = subprocess.Popen(self.orders.sshd, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE)
         self._note_children()
@@ -135,12 +144,10 @@ class Supervisor:
         repeating = threading.Thread(target=_repeat, args=(self.sshd.stderr,), daemon=True)
         repeating.start()
         deadline = time.monotonic() + _PATIENCE
-        while not _listens(self.orders.bind_host, self.orders.port):
+        while not _listens(host, port):
             if self.sshd.poll() is not None or time.monotonic() > deadline:
                 repeating.join(1)
-                raise ColabRemoteError(
-                    f"sshd does not start on port {self.orders.port}", f"`{self.state / LOG}` has its own words"
-                )
+                raise ColabRemoteError(f"sshd does not start on port {port}", f"`{self.state / LOG}` has its own words")
             time.sleep(0.01)
 
     def _open_tunnel(self) -> None:

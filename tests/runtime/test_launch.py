@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sides import PATIENCE, SSHD, free_port, until
+from sides import PATIENCE, SSHD, Runtime, until
 from vm import Vm, listens, ours_left
 
 from colab_remote.both.jobrecord import make_id
@@ -354,13 +353,10 @@ def test_no_key_is_refused_and_the_way_to_one_is_told(vm: Vm) -> None:
     assert "`colab-remote cell`" in done.stderr
 
 
-def test_a_port_that_somebody_has_is_named_with_sshds_own_words_in_the_log(vm: Vm) -> None:
-    port = free_port()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
-        done = vm.launch("--bind", f"127.0.0.1:{port}")
+def test_a_port_that_another_sshd_has_is_named_and_that_one_stays(vm: Vm, runtime: Runtime) -> None:
+    done = vm.launch("--bind", f"127.0.0.1:{runtime.port}")
     assert done.returncode == 1
-    assert f"sshd does not start on port {port}" in done.stderr
-    assert f"Bind to port {port} on 127.0.0.1 failed" in (vm.state / "supervisor.log").read_text()
+    assert f"sshd does not start on port {runtime.port}: Address already in use" in done.stderr
+    assert "hint: choose another one" in done.stderr
+    assert listens(runtime.port)
     assert not (vm.state / "runtime.json").exists()
