@@ -161,8 +161,10 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
             trouble = record.get("trouble")
             return Runtime(wanted.state, record, fresh=False, said=(trouble,) if trouble else ())
         refuse_within(wanted.state)
-        said = ("replacing what an earlier launch started",) if end(wanted.state) else ()
-        return _supervised(wanted, said, lock)
+        orders, said = _prepared(wanted, lock)
+        if end(wanted.state):
+            said = ("replacing what an earlier launch started", *said)
+        return Runtime(wanted.state, _spawn(orders, wanted.job_environment), said=said)
 
 
 def shutdown(state: Path) -> bool:
@@ -173,22 +175,22 @@ def shutdown(state: Path) -> bool:
         return end(state)
 
 
-def _supervised(wanted: Wanted, said: tuple[str, ...], lock: int) -> Runtime:
+def _prepared(wanted: Wanted, lock: int) -> tuple[Orders, tuple[str, ...]]:
+    """What to tell the supervisor, and the user. What is refused is refused here, while what runs goes on."""
     from colab_remote.runtime.environment import login_hooks
     from colab_remote.runtime.secrets import HOST_KEY, RELAY_KEY, secret
     from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, keep_key, write_config
 
     address, port = wanted.bind
-    user = getpass.getuser()
+    user, free, program = getpass.getuser(), free_port(address), find_sshd()
     hooks = login_hooks(wanted.state, wanted.environment)
     environment = {**wanted.environment, **hooks, "COLAB_REMOTE_STATE": str(wanted.state)}
     fingerprint = host_key(wanted.state, secret(HOST_KEY))
     if wanted.tunnel == "relay":
         keep_key(wanted.state / RELAY_FILE, RELAY_KEY, secret(RELAY_KEY))
-    sshd = Sshd(find_sshd(), wanted.state, user, address, port or free_port(address), environment)
-    left_out = write_config(sshd, wanted.keys)
-    if left_out:
-        said += (f"left out of sessions' environment, because sshd cannot carry them: {', '.join(left_out)}",)
+    sshd = Sshd(program, wanted.state, user, address, port or free, environment)
+    left_out = ", ".join(write_config(sshd, wanted.keys))
+    said = (f"left out of sessions' environment, because sshd cannot carry them: {left_out}",) if left_out else ()
     write_json(
         wanted.state / "environment.json",
         {"environment": wanted.environment, "job_environment": wanted.job_environment},
@@ -214,7 +216,7 @@ def _supervised(wanted: Wanted, said: tuple[str, ...], lock: int) -> Runtime:
         token=wanted.token,
         lock=lock,
     )
-    return Runtime(wanted.state, _spawn(orders, wanted.job_environment), said=said)
+    return orders, said
 
 
 def _spawn(orders: Orders, for_jobs: Iterable[str]) -> dict[str, Any]:

@@ -94,19 +94,21 @@ def keep_key(path: Path, name: str, given: str | None) -> bytes:
 
 
 def write_config(sshd: Sshd, keys: Sequence[str]) -> tuple[str, ...]:
-    """Write what sshd reads and let it check it; names the variables that its SetEnv cannot carry.
+    """Write what sshd reads, once it has checked it; names the variables that its SetEnv cannot carry.
 
-    Raises ColabRemoteError with sshd's own words where it refuses.
+    Raises ColabRemoteError with sshd's own words where it refuses; what an earlier launch wrote stays then.
     """
-    write_whole(sshd.state / "authorized_keys", "".join(f"{key}\n" for key in keys).encode())
     carried, left_out = _carried(sshd)
     algorithms = [name for name in _NEWEST_KEX if _knows(sshd, f"KexAlgorithms={name}")]
-    write_whole(sshd.config, config_text(sshd, algorithms, carried).encode("utf-8", "surrogateescape"))
+    asked = sshd.config.with_suffix(".new")
+    write_whole(asked, config_text(sshd, algorithms, carried).encode("utf-8", "surrogateescape"))
     if _root():
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where Debian's sshd separates its privileges
-    checked = subprocess.run([sshd.program, "-t", "-f", str(sshd.config)], capture_output=True, text=True)
+    checked = subprocess.run([sshd.program, "-t", "-f", str(asked)], capture_output=True, text=True)
     if checked.returncode:
-        raise ColabRemoteError(f"sshd refuses its configuration: {checked.stderr.strip()}", f"see `{sshd.config}`")
+        raise ColabRemoteError(f"sshd refuses its configuration: {checked.stderr.strip()}", f"see `{asked}`")
+    asked.replace(sshd.config)
+    write_whole(sshd.state / "authorized_keys", "".join(f"{key}\n" for key in keys).encode())
     return left_out
 
 

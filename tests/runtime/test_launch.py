@@ -346,6 +346,27 @@ def test_what_cannot_be_done_is_said_and_nothing_is_left(vm: Vm, words: tuple[st
     assert not ours_left(vm)
 
 
+@pytest.mark.parametrize("refused", ["the secret", "the file", "the configuration"])
+def test_a_launch_that_is_refused_leaves_what_runs(vm: Vm, refused: str) -> None:
+    first = vm.up()
+    key, sshd = vm.state / "ssh_host_ed25519_key", vm.user.home / "sshd"
+    kept = {path: path.read_bytes() for path in (key, vm.state / "sshd_config", vm.state / "authorized_keys")}
+    sshd.write_text(f'#!/bin/sh\n[ "$1" = -t ] && exit 1\nexec {SSHD} "$@"\n')
+    sshd.chmod(0o700)
+    if refused == "the file":
+        key.write_text("damaged")
+    environment = {
+        "the secret": {"SSH_HOST_KEY": "no key"},
+        "the configuration": {"PATH": f"{sshd.parent}:{os.environ['PATH']}"},
+    }
+    done = vm.launch("--name", "lab", "--bind", "127.0.0.2", **environment.get(refused, {}))
+    assert done.returncode, done.stdout
+    key.write_bytes(kept[key])
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert vm.up() == first
+    vm.connect(first["ticket"])
+
+
 def test_no_key_is_refused_and_the_way_to_one_is_told(vm: Vm) -> None:
     done = vm.user("launch", "--tunnel", "direct", "--state-dir", str(vm.state), "--workdir", str(vm.workdir))
     assert done.returncode == 2

@@ -57,6 +57,13 @@ def test_apt_brings_it(vm: Vm, apt: Path) -> None:
     assert listens(vm.up()["port"])
 
 
+def test_a_machine_that_has_lost_its_sshd_keeps_what_runs(vm: Vm, apt: Path) -> None:
+    first = vm.up("--name", "lab")
+    apt_get(apt, "exit 100")
+    assert launch(vm, apt).returncode == 1
+    assert vm.up("--name", "lab") == first
+
+
 def test_what_apt_says_is_passed_on(vm: Vm, apt: Path) -> None:
     apt_get(apt, "echo 'E: Unable to reach the mirror' >&2; exit 100")
     done = launch(vm, apt)
