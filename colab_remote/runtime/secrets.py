@@ -40,8 +40,10 @@ def secret(name: str) -> str | None:
 
 def ngrok_token(given: str | None) -> str:
     """ngrok's token: `given`, the secret, the variable, or what a person types. Raises Refused where there is none."""
+    if given and given.strip():
+        return given.strip()
     found = look_up(TOKEN)
-    token = given or found.value or (_asked() if in_notebook() else "")
+    token = found.value or (_asked() if in_notebook() else "")
     if not token.strip():
         raise Refused(
             "the tunnel needs an ngrok token, and there is none",

@@ -66,6 +66,11 @@ def test_an_argument_goes_before_a_secret_and_that_before_a_variable(
         assert ngrok_token(given) == expected
 
 
+def test_a_token_that_is_given_needs_no_secret() -> None:
+    with colab(type("NotebookAccessError", (Exception,), {})()):
+        assert ngrok_token("argument") == "argument"
+
+
 @given(ANSWERS)
 def test_whatever_colab_answers_is_a_secret_or_a_sentence(answer: object) -> None:
     with colab(answer), contextlib.suppress(ColabRemoteError):
