@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from colab_remote.errors import Refused
 
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
+USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
-_VIA = re.compile(rf"({_USER.pattern})@({_HOST.pattern})(:\d{{1,5}})?")
+_VIA = re.compile(rf"({USER.pattern})@({_HOST.pattern})(:\d{{1,5}})?")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HINT = 'copy the whole line from the cell\'s output, in double quotes: colab-remote connect "ssh://..."'
 
@@ -104,7 +104,7 @@ def _via(query: str) -> str | None:
 def _check(ticket: Ticket) -> None:
     if not FINGERPRINT.fullmatch(ticket.fingerprint):
         raise Refused("the ticket's fingerprint (`#SHA256:` and 43 characters) is missing or cut off", _HINT)
-    if not _USER.fullmatch(ticket.user):
+    if not USER.fullmatch(ticket.user):
         raise Refused("the ticket's user (before `@`) is missing or no user name", _HINT)
     if not _HOST.fullmatch(ticket.host):
         raise Refused("the ticket's host is missing or no host name", _HINT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import subprocess
@@ -179,10 +178,10 @@ def _prepared(wanted: Wanted, lock: int) -> tuple[Orders, tuple[str, ...]]:
     """What to tell the supervisor, and the user. What is refused is refused here, while what runs goes on."""
     from colab_remote.runtime.environment import login_hooks
     from colab_remote.runtime.secrets import HOST_KEY, RELAY_KEY, secret
-    from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, keep_key, write_config
+    from colab_remote.runtime.sshd import Sshd, find_sshd, host_key, keep_key, login_name, write_config
 
     address, port = wanted.bind
-    user, free, program = getpass.getuser(), free_port(address), find_sshd()
+    user, free, program = login_name(), free_port(address), find_sshd()
     hooks = login_hooks(wanted.state, wanted.environment)
     environment = {**wanted.environment, **hooks, "COLAB_REMOTE_STATE": str(wanted.state)}
     fingerprint = host_key(wanted.state, secret(HOST_KEY))

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from colab_remote.both.whole import write_whole
 from colab_remote.errors import ColabRemoteError, Refused
+from colab_remote.runtime.record import no_runtime
 from colab_remote.runtime.secrets import HOST_KEY
-from colab_remote.ticket import fingerprint
+from colab_remote.ticket import USER, fingerprint
 
 # ssh-audit's advice: no fail, and no warning but the one for curve25519, which paramiko needs where the server
 # has no ML-KEM yet. sshd refuses to start on a name that it does not know, so these two are asked about first.
@@ -48,6 +49,22 @@ class Sshd:
     def argv(self) -> list[str]:
         """The command that runs it in the foreground, its log on stderr."""
         return [self.program, "-D", "-e", "-f", str(self.config)]
+
+
+def login_name() -> str:
+    """The user that this process is, whatever $USER says: the only one whom its sshd lets in. Raises Refused."""
+    if sys.platform == "win32":
+        raise no_runtime()
+    import pwd
+
+    number = os.geteuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        raise Refused(f"this machine knows no user with the number {number}", "launch as one that it knows") from None
+    if not USER.fullmatch(name):
+        raise Refused(f"the user `{name}` has a name that no ticket can hold", "launch as another user")
+    return name
 
 
 def find_sshd() -> str:

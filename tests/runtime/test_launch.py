@@ -61,6 +61,33 @@ def test_variables_that_have_changed_meanwhile_restart_nothing(vm: Vm) -> None:
     assert vm.up() == vm.up(CUDA_MODULE_LOADING="LAZY", TF_CPP_MIN_LOG_LEVEL="2")
 
 
+def test_the_one_who_logs_in_is_the_user_that_launched_whatever_the_variables_say(vm: Vm) -> None:
+    vm.connect(vm.up(USER="20231234", LOGNAME="20231234")["ticket"])
+    assert vm.laptop("ssh", "--", "id -u").stdout.strip() == str(os.geteuid())
+
+
+def test_a_user_whose_name_no_ticket_holds_is_refused_before_anything_is_started(vm: Vm) -> None:
+    users = vm.user.home / "passwd"
+    users.write_text("20231234:x:0:0::/root:/bin/sh\n")
+    hidden = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f'mount --bind {shlex.quote(str(users))} /etc/passwd && exec "$@"',
+        "sh",
+    ]
+    if subprocess.run([*hidden, "true"], capture_output=True).returncode:
+        pytest.skip("needs to hide a file from a process: run it as root")
+    words = ["launch", "--tunnel", "direct", "--state-dir", str(vm.state), "--workdir", str(vm.workdir)]
+    words += ["--authorized-key", str(vm.laptop.ours / "id_ed25519.pub")]
+    launch = [*hidden, sys.executable, "-m", "colab_remote", *words]
+    done = subprocess.run(launch, env=vm.user.env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "the user `20231234` has a name that no ticket can hold" in done.stderr
+    assert not (vm.state / "sshd_config").exists()
+
+
 def test_a_session_of_the_runtime_does_not_end_it(vm: Vm) -> None:
     first = vm.up()
     vm.connect(first["ticket"])
