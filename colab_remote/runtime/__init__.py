@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from colab_remote.both.whole import write_json
 from colab_remote.errors import ColabRemoteError, Refused, kind_of
-from colab_remote.runtime.record import alone, end, present, refuse_within
+from colab_remote.runtime.record import LOCK, alone, end, present, refuse_within
 from colab_remote.runtime.supervisor import LOG, Orders
 from colab_remote.runtime.tunnels import RELAY_FILE, free_port
 from colab_remote.runtime.wanted import Wanted, want
@@ -168,7 +168,7 @@ def start(wanted: Wanted, restart: bool = False) -> Runtime:
 
 def shutdown(state: Path) -> bool:
     """Stop what `launch` started under `state`, and nothing else; whether there was anything."""
-    if not state.is_dir():
+    if not (state / LOCK).exists():
         return False
     with alone(state):
         return end(state)
@@ -270,6 +270,8 @@ def _make_private(state: Path) -> None:
     """Close the state folder to others. Raises Refused for one that is used for something else."""
     facts = state.stat()
     others = sys.platform != "win32" and facts.st_uid != os.geteuid()
-    if others or facts.st_mode & 0o002 or state.resolve() in (Path("/"), Path.home()):
+    # By its name the agent may have kept jobs there before any launch.
+    used = state.name != Path(DEFAULT_STATE).name and not (state / LOCK).exists() and any(state.iterdir())
+    if others or facts.st_mode & 0o002 or state.resolve() in (Path("/"), Path.home()) or used:
         raise Refused(f"`{state}` cannot be the state folder: it is not for this alone", "name a folder of its own")
     state.chmod(0o700)

@@ -14,6 +14,7 @@ from colab_remote.both.whole import NewerFormat, fits, read_json
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.runtime.supervisor import RECORD
 
+LOCK = "launch.lock"  # in the state folder: what shows that it is one
 _ENDING = 15  # seconds that a supervisor may take to end what it started
 _NEWER = "update colab-remote on this machine: pip install -U colab-remote"
 # What a Runtime shows of it.
@@ -70,7 +71,7 @@ def alone(state: Path) -> Iterator[int]:
     import fcntl
 
     try:
-        with open(os.open(state / "launch.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+        with open(os.open(state / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock.fileno()
     except OSError as error:

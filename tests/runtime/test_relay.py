@@ -123,7 +123,7 @@ def test_a_port_that_somebody_holds_and_a_relay_that_is_not_there_are_named(vm: 
     admitted(vm, relay)
     again = Vm(vm.user, vm.laptop, vm.user.home / "other", vm.workdir)
     again.state.mkdir(mode=0o700)
-    for name in ("relay_key", "relay_key.pub"):
+    for name in ("launch.lock", "relay_key", "relay_key.pub"):
         (again.state / name).write_bytes((vm.state / name).read_bytes())
     taken = through(again, relay)
     assert taken.returncode == 6

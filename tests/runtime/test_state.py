@@ -44,7 +44,9 @@ SEALED = [
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
+    made = tmp_path_factory.mktemp("state")
+    (made / "launch.lock").touch()
+    return made
 
 
 @given(CONTENTS)
@@ -145,7 +147,10 @@ def test_a_newer_versions_record_is_left_alone(vm: Vm) -> None:
     "name", ["launch.lock", "authorized_keys", "supervisor.log", "runtime.json", "environment.json"]
 )
 def test_a_folder_in_a_files_place_is_named(vm: Vm, name: str) -> None:
-    (vm.state / name).mkdir(parents=True)
+    vm.state.mkdir()
+    (vm.state / "launch.lock").touch()
+    (vm.state / name).unlink(missing_ok=True)
+    (vm.state / name).mkdir()
     done = vm.launch()
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -174,6 +179,17 @@ def test_a_folder_that_others_use_too_stays_as_it_is(vm: Vm, mode: int) -> None:
     assert "is not for this alone" in done.stderr
     assert vm.state.stat().st_mode & 0o7777 == mode
     assert not list(vm.state.iterdir())
+
+
+def test_a_folder_that_is_used_for_something_else_stays_as_it_is(vm: Vm) -> None:
+    vm.state.mkdir(mode=0o755)
+    (vm.state / "authorized_keys").write_text("somebody's key")
+    assert vm.shutdown().stdout == "nothing was running\n"
+    done = vm.launch()
+    assert done.returncode == 2
+    assert "is not for this alone" in done.stderr
+    assert [path.read_text() for path in vm.state.iterdir()] == ["somebody's key"]
+    assert vm.state.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_home_by_a_link_is_no_state_folder(vm: Vm) -> None:
