@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from colab_remote.errors import Refused
 
+HOST_NAME = re.compile(r"(?![.-])[A-Za-z0-9._-]{1,64}")
 FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
@@ -79,6 +80,16 @@ def parse_ticket(text: str) -> Ticket:
     )
     _check(ticket)
     return ticket
+
+
+def check_name(name: str) -> str:
+    """`name`, where it can be the one under which a laptop knows a runtime. Raises Refused."""
+    if not HOST_NAME.fullmatch(name):
+        raise Refused(
+            f"`{name}` cannot be a host's name",
+            "use up to 64 letters of A-Z, digits, `.`, `_` and `-`, beginning with a letter, a digit or `_`",
+        )
+    return name
 
 
 def fingerprint(key_blob: bytes) -> str:

@@ -14,12 +14,13 @@ from colab_remote.laptop import google
 from colab_remote.laptop.connect import connect, disconnect
 from colab_remote.laptop.history import all_known, root_of
 from colab_remote.laptop.home import Unplaced
-from colab_remote.laptop.hosts import Host, check_name, choose_host, host_names, load_host, tunnel
+from colab_remote.laptop.hosts import Host, choose_host, host_names, load_host, tunnel
 from colab_remote.laptop.keys import own_key, public_line
 from colab_remote.laptop.listing import listed
 from colab_remote.laptop.outputs import bring_home
 from colab_remote.laptop.project import load_project, work_folder
 from colab_remote.laptop.reach import reach
+from colab_remote.ticket import check_name
 
 
 @click.command()

@@ -30,8 +30,8 @@ def cell(tunnel: str, name: str, embed: bool) -> None:
     """
     from colab_remote.laptop.cell import LONGEST, cell_text
     from colab_remote.laptop.clipboard import copy
-    from colab_remote.laptop.hosts import check_name
     from colab_remote.laptop.keys import own_key, public_line
+    from colab_remote.ticket import check_name
 
     text = cell_text(public_line(own_key()), check_name(name), tunnel, embed)
     if len(text) > LONGEST:

@@ -11,14 +11,14 @@ from pathlib import Path
 from colab_remote.errors import ProviderRefused, Refused, Unreachable, WrongRuntime
 from colab_remote.laptop import ssh_config
 from colab_remote.laptop.dial import dial
-from colab_remote.laptop.hosts import Host, all_hosts, check_name, forget_host, host_names, load_host, save_host
+from colab_remote.laptop.hosts import Host, all_hosts, forget_host, host_names, load_host, save_host
 from colab_remote.laptop.line.start import stop_line
 from colab_remote.laptop.lock import hold
 from colab_remote.laptop.machine import Machine, ask_machine
 from colab_remote.laptop.places import make_private, ours
 from colab_remote.laptop.proxy import ENVIRONMENT, proxy_to
 from colab_remote.laptop.reach import reach
-from colab_remote.ticket import Ticket
+from colab_remote.ticket import Ticket, check_name
 
 _OLD_PATIENCE = 5.0  # seconds for a host that is about to be replaced to show that it is still there
 _PAUSE = 0.1

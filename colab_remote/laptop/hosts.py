@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,7 @@ from pathlib import Path
 from colab_remote.both.whole import NewerFormat, read_json, write_json
 from colab_remote.errors import ColabRemoteError, Refused
 from colab_remote.laptop.places import make_private, ours
-from colab_remote.ticket import Ticket, parse_ticket
-
-_NAME = re.compile(r"(?![.-])[A-Za-z0-9._-]{1,64}")
+from colab_remote.ticket import HOST_NAME, Ticket, check_name, parse_ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +29,6 @@ class Host:
     gpu: str = ""
     proxy: str = field(default="", repr=False)
     single: bool = False
-
-
-def check_name(name: str) -> str:
-    """`name`, where it can be a host's. Raises Refused."""
-    if not _NAME.fullmatch(name):
-        raise Refused(
-            f"`{name}` cannot be a host's name",
-            "use up to 64 letters of A-Z, digits, `.`, `_` and `-`, beginning with a letter, a digit or `_`",
-        )
-    return name
 
 
 def load_host(name: str) -> Host:
@@ -82,7 +69,7 @@ def forget_host(name: str) -> None:
 def host_names() -> list[str]:
     """The names that are known, sorted."""
     names = (path.stem for path in (ours() / "hosts").glob("*.json"))
-    return sorted(name for name in names if _NAME.fullmatch(name))
+    return sorted(name for name in names if HOST_NAME.fullmatch(name))
 
 
 def all_hosts() -> list[Host]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from colab_remote.errors import Refused
 from colab_remote.runtime.record import no_runtime
 from colab_remote.runtime.tunnels import NGROK, RELAY_SHAPE, TUNNELS, from_here
+from colab_remote.ticket import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def want(
     places = [_folder(workdir), _folder(state)]
     return Wanted(
         tunnel=tunnel,
-        name=name,
+        name=check_name(name),
         workdir=places[0],
         state=places[1],
         keys=authorized_keys(keys),

@@ -355,6 +355,7 @@ def test_a_host_key_made_on_the_laptop_arrives_though_a_text_field_took_its_line
     ("words", "code", "says"),
     [
         (("--tunnel", "carrier-pigeon"), 2, "there is no tunnel called `carrier-pigeon`"),
+        (("--name", "my colab"), 2, "`my colab` cannot be a host's name"),
         (("--bind", "127.0.0.1:99999"), 2, "is no ADDRESS[:PORT]"),
         (("--bind", "192.0.2.1"), 2, "is no address of this machine"),
         (("--bind", "0.0.0.0:2222"), 2, "`0.0.0.0` is every address of this machine"),

@@ -137,10 +137,10 @@ def test_the_status_line_counts_connections_and_jobs(kernel: Kernel, laptop: Lap
     assert laptop("stop", "long", "--grace", "0").returncode == 0
 
 
-def test_a_hostile_name_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -> None:
+def test_a_hostile_folder_stays_text_in_the_card(kernel: Kernel, laptop: Laptop) -> None:
     kernel.keep(SSH_PUBLIC_KEY=laptop.public_line())
     folder = kernel.home / "<script>alert(1)</script>"
-    hostile = f"workdir={str(folder)!r}, name='<script>', region='--log=<script>'"
+    hostile = f"workdir={str(folder)!r}, region='--log=<script>'"
     outputs = kernel.run(f"colab_remote.launch('direct', {hostile}); None")
     assert "<script>" not in outputs[-1]["data"]["text/html"]
 
