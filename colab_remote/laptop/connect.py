@@ -12,6 +12,7 @@ from colab_remote.errors import ProviderRefused, Refused, Unreachable, WrongRunt
 from colab_remote.laptop import ssh_config
 from colab_remote.laptop.dial import dial
 from colab_remote.laptop.hosts import Host, all_hosts, forget_host, host_names, load_host, save_host
+from colab_remote.laptop.keys import refuse_what_ssh_would
 from colab_remote.laptop.line.start import stop_line
 from colab_remote.laptop.lock import hold
 from colab_remote.laptop.machine import Machine, ask_machine
@@ -40,6 +41,7 @@ def connect(
     """
     host = Host(check_name(name), ticket, key.absolute(), proxy=_proxy(name, ticket, proxy))
     kind, host_key, machine, single = _meet(host, timeout, _freed(host))
+    refuse_what_ssh_would(host.key)
     if not replacing:
         _keep_one_that_answers(host)
     host = replace(host, pinned=time.time(), gpu=machine.kind, single=single)

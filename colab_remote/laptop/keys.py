@@ -83,6 +83,18 @@ def ask_passphrase(key: Path) -> str:
     raise Refused(f"that is not the passphrase of `{key}`", f"`ssh-add {key}` hands the key to ssh-agent")
 
 
+def refuse_what_ssh_would(key: Path) -> None:
+    """Raise Refused for a private key that paramiko takes and ssh does not."""
+    data = read_key(key)
+    if data.startswith(_OPENSSH) and (b"\r" in data or not data.endswith(b"\n")):
+        raise Refused(
+            f"ssh cannot read `{key}`: each of its lines, the last one too, must end in a line feed alone",
+            "copy the file once more as it is",
+        )
+    if sys.platform != "win32" and key.stat().st_mode & 0o077:
+        raise Refused(f"others may read `{key}`, and ssh uses no such key", f"`chmod 600 '{key}'`")
+
+
 def is_locked(data: bytes) -> bool:
     """Whether a private key file needs a passphrase."""
     if not data.startswith(_OPENSSH):

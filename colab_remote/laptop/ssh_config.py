@@ -167,7 +167,6 @@ def _block(host: Host, pinned: Path) -> str:
 
 def _proxy(host: Host) -> str:
     ticket = host.ticket
-    port = f":{ticket.port}" if ticket.port else ""
     if host.single:
         command = proxy_command(host.name, sys.executable, sys.platform, os.environ.get("COLAB_REMOTE_HOME", ""))
     elif ticket.via:
@@ -175,7 +174,7 @@ def _proxy(host: Host) -> str:
     elif ticket.scheme == "ssh" and host.proxy in ("", NONE):
         return ""
     else:
-        command = proxy_command(f"{ticket.scheme}://{ticket.host}{port}", sys.executable, sys.platform)
+        command = proxy_command(ticket.address, sys.executable, sys.platform)
     return f"    ProxyCommand {command}\n"
 
 

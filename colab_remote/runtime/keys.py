@@ -75,8 +75,16 @@ def _check(line: str, source: str) -> None:
     except binascii.Error:
         blob = b""
     length = int.from_bytes(blob[:4], "big")
-    if blob[4 : 4 + length] != found[1].encode():
+    if blob[4 : 4 + length] != found[1].encode() or not _is_whole(blob):
         raise Refused(f"{source} is cut off or damaged", "copy the whole line again")
+
+
+def _is_whole(blob: bytes) -> bool:
+    """Whether the last string of a key's wire form (RFC 4251, 5) is all there."""
+    at = 0
+    while at < len(blob):
+        at += 4 + int.from_bytes(blob[at : at + 4], "big")
+    return at == len(blob)
 
 
 def _from_github(user: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from collections.abc import Callable
 
 import pytest
 from sides import Laptop, Runtime
@@ -74,4 +75,28 @@ def test_what_cannot_be_read_as_a_key_is_refused(laptop: Laptop, runtime: Runtim
     done = laptop("connect", runtime.ticket, "-i", str(key))
     assert done.returncode == 2, done.stderr
     assert f"`{key}` cannot be read as a private key" in done.stderr
+    assert not (laptop.ours / "hosts").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "change", "says"),
+    [
+        (0o644, lambda data: data, "others may read"),
+        (0o600, lambda data: data.replace(b"\n", b"\r\n"), "must end in a line feed"),
+        (0o600, lambda data: data.rstrip(b"\n"), "must end in a line feed"),
+    ],
+)
+def test_a_key_that_ssh_would_refuse_is_refused(
+    laptop: Laptop, runtime: Runtime, mode: int, change: Callable[[bytes], bytes], says: str
+) -> None:
+    key = laptop.home / "mine"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    runtime.admit((laptop.home / "mine.pub").read_text())
+    key.write_bytes(change(key.read_bytes()))
+    key.chmod(mode)
+    argv = ["ssh", "-F", "/dev/null", "-i", str(key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
+    to = ["-o", "UserKnownHostsFile=/dev/null", "-p", str(runtime.port), "127.0.0.1", "true"]
+    assert subprocess.run([*argv, *to], capture_output=True).returncode == 255
+    done = laptop("connect", runtime.ticket, "-i", "mine")
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
     assert not (laptop.ours / "hosts").exists()

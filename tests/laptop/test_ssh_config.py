@@ -211,3 +211,9 @@ def test_a_config_has_the_hosts_blocks_and_no_line_from_elsewhere(names: list[st
     assert [line for line in lines if not line.startswith((" ", "#")) and line] == [f"Host {name}" for name in names]
     assert len({line.split()[0] for line in lines if line.startswith("    ")}) in (0, 18)
     assert PurePosixPath("/p").as_posix() in text or not names
+
+
+def test_an_address_of_ipv6_keeps_its_brackets_behind_a_proxy() -> None:
+    ticket = parse_ticket(f"ssh://me@[2001:db8::1]:2222/content#SHA256:{'q' * 43}")
+    host = Host("six", ticket, Path("/key"), proxy="http://proxy:3128")
+    assert "proxy 'ssh://[2001:db8::1]:2222'" in config_text([host], Path("/pinned"))

@@ -52,6 +52,12 @@ def test_a_key_line_is_taken_as_it_is(line: str) -> None:
     assert authorized_keys(f" {line}\n") == (line.strip(),)
 
 
+def test_a_key_line_that_was_cut_between_two_bytes_is_told() -> None:
+    blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", bytes(32)))
+    with pytest.raises(ColabRemoteError, match="is cut off"):
+        authorized_keys(f"ssh-ed25519 {base64.b64encode(blob[:-3]).decode()}")
+
+
 @pytest.mark.parametrize("given", ["~nobody-of-this-name/id.pub", "/", "", "a" * 5000, "\udc80", "\0"])
 def test_what_is_no_path_is_refused(given: str) -> None:
     assert not check(given)
