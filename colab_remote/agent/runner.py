@@ -310,5 +310,7 @@ def _record(folder: Path, ended: dict[str, Any]) -> None:
     while True:
         try:
             return write_json(folder / "exit.json", ended)
+        except FileNotFoundError:
+            return  # somebody has removed the record: there is nobody to tell
         except OSError:
             time.sleep(1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -214,6 +216,15 @@ def test_the_grace_is_not_the_shells(machine: Machine, agent: Conversation, comm
     until(lambda: log_of(agent, job, on=False)[0] == b"up\n")
     assert agent.ask("job_stop", id=job["id"], grace=60).result["state"] == "stopped"
     assert (machine.work / "saved").read_text() == "1"
+
+
+def test_a_runner_whose_record_was_removed_ends_with_its_job(machine: Machine, agent: Conversation) -> None:
+    job = machine.start(agent, "until test -e go; do sleep 0.02; done")
+    record = machine.state / "jobs" / job["id"]
+    runner = json.loads((record / "run.json").read_text())["runner"]
+    shutil.rmtree(record)
+    (machine.work / "go").touch()
+    until(lambda: _gone(runner))
 
 
 def test_a_second_stop_may_be_a_sooner_one(machine: Machine, agent: Conversation) -> None:
