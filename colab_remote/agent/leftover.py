@@ -55,9 +55,8 @@ def _links_out(root: Path, outputs: GitIgnoreSpec) -> Iterator[str]:
     project = os.path.realpath(root)
     for base, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in NEVER]
-        for place in (os.path.join(base, name) for name in (*folders, *names)):
-            path = os.path.relpath(place, root)
-            leads = os.path.realpath(place) if os.path.islink(place) else project
+        for place in filter(os.path.islink, (os.path.join(base, name) for name in (*folders, *names))):
+            path, leads = os.path.relpath(place, root), os.path.realpath(place)
             if not f"{leads}/".startswith(f"{project}/") and any(map(outputs.match_file, (path, f"{path}/"))):
                 yield path
 

@@ -101,23 +101,20 @@ class Home:
         outputs = {output.path: output for output in listing}
         units = self._by_unit({path: output.mtime_ns for path, output in outputs.items() if output.checkpoint})
         self._listed = {unit: [outputs[path] for path in paths] for unit, paths in units.items() if paths != [unit]}
-        self._lacking = {unit: {*files} - {*filter(self._is_here, files)} for unit, files in self._listed.items()}
+        away = {output for output in outputs.values() if not self._is_here(output)}
+        self._lacking = {unit: away & {*files} for unit, files in self._listed.items()}
         begun = {unit: self._begun(unit) for unit in units}
         late = [] if everything else list(units)[self.project.keep :]
         left = {path for unit in late if not _best(unit) and not begun[unit] for path in units[unit]}
-        wanted = [output for output in outputs.values() if output.path not in left and self._has_to_come(output)]
+        complete = {each for unit, lacking in self._lacking.items() if not lacking for each in self._listed[unit]}
+        # Where the last file of a folder is gone by now, the coming of another one brings them all to their place.
+        away |= {*filter(self._waits, complete)}
+        wanted = [output for output in outputs.values() if output in away and output.path not in left]
         return sorted(wanted, key=lambda output: _urgency(output, begun.get(self._units.of(output.path), 0)))
 
     def _begun(self, unit: str) -> int:
         """Bytes of large files that wait here for the others of their checkpoint."""
         return sum(each.size for each in self._listed.get(unit, ()) if each.size > SMALL and self._waits(each))
-
-    def _has_to_come(self, output: Output) -> bool:
-        """Whether it is not here, or waits for a file that is gone by now, so that nothing brings it to its place."""
-        if not self._is_here(output):
-            return True
-        unit = self._units.of(output.path)
-        return unit in self._listed and not self._lacking[unit] and self._waits(output)
 
     def sweep(self, listing: Iterable[Output]) -> None:
         """Remove what has come of outputs that are no longer there: it never becomes whole."""
@@ -305,7 +302,7 @@ class Home:
         while os.path.lexists(taken := _in_the_way(kept)):
             kept = taken.with_name(f"{taken.name}~") / kept.relative_to(taken)
         make_private(kept.parent)
-        os.replace(found, kept)
+        replace(found, kept)
         for path in self._paths(found, kept):
             self.record.files.pop(path, None)
         return kept.relative_to(self.project.root).as_posix()
